@@ -1,0 +1,1 @@
+"""BCM through cmsh, its command line shell (bcm-facts §1)."""

@@ -1,0 +1,141 @@
+"""The cmsh adapter of the port."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Optional, TypeVar
+
+from bcm_jobstats.bcm.cmsh import answers, process, reading, scripts
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
+from bcm_jobstats.bcm.errors import Refused, TimedOut, Unreachable
+
+T = TypeVar("T", Overlay, GenericRole, Service)
+ATTEMPTS = 3
+"""Of a read whose connection was lost. A write is never repeated blindly: it is read back instead."""
+
+
+class CmshBcm:
+    """BCM through cmsh: a fixed number of processes for each method, whatever the number of nodes."""
+
+    def __init__(self, cmsh: Path, timeout: float) -> None:
+        """`timeout` in seconds, for each cmsh process."""
+        self.cmsh = cmsh
+        self.timeout = timeout
+
+    def read(self, roles: Collection[str] = (), *, every_node: bool = False) -> Cluster:
+        """See the port. Three processes: the objects, what is assigned to them, and our roles' fields."""
+        cluster = reading.objects(self._ask(reading.OBJECTS))
+        cluster = reading.assigned(cluster, self._ask(reading.assignments(cluster, roles, every_node=every_node)))
+        wanted = reading.generic_roles(cluster)
+        if not wanted:
+            return cluster
+        fields = reading.role_fields(wanted, self._ask(reading.role_queries(wanted)))
+        return reading.with_generic(cluster, fields)
+
+    def save_overlay(self, before: Optional[Overlay], after: Overlay) -> Optional[Overlay]:
+        """See the port."""
+        words = self._do(scripts.save_overlay(before, after))
+        return self._took(f"overlay {after.name}", after, self._overlay(after.name), words)
+
+    def remove_overlay(self, name: str) -> Optional[Overlay]:
+        """See the port."""
+        words = self._do(scripts.remove_overlay(name))
+        return self._took(f"overlay {name}", None, self._overlay(name), words)
+
+    def save_role(self, where: Place, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
+        """See the port."""
+        words = self._do(scripts.save_role(where, before, after))
+        return self._took(f"role {after.name} of {where}", after, self._role(where, after.name), words)
+
+    def remove_role(self, where: Place, name: str) -> Optional[GenericRole]:
+        """See the port."""
+        words = self._do(scripts.remove_role(where, name))
+        return self._took(f"role {name} of {where}", None, self._role(where, name), words)
+
+    def save_service(self, where: Place, before: Optional[Service], after: Service) -> Optional[Service]:
+        """See the port."""
+        words = self._do(scripts.save_service(where, before, after))
+        return self._took(f"service {after.name} of {where}", after, self._service(where, after.name), words)
+
+    def remove_service(self, where: Place, name: str) -> Optional[Service]:
+        """See the port."""
+        words = self._do(scripts.remove_service(where, name))
+        return self._took(f"service {name} of {where}", None, self._service(where, name), words)
+
+    def can_assign(self, where: Place, role: str) -> bool:
+        """See the port. Changes are local to the cmsh session until `commit` (bcm-facts §1.5); `refresh` drops them."""
+        there = scripts.at(where, "roles")
+        text = self._ask([*there, scripts.command("assign", role), "home", *there, reading.LIST_NAMES, "home",
+                          scripts.MODES[where.kind], "refresh"])  # fmt: skip
+        return any(role == row.get("name") for table in answers.tables(text) for row in table)
+
+    def update_nodes(self, category: str) -> None:
+        """See the port. How imageupdate ends is told by its last line (bcm-facts §6)."""
+        answer = process.run(self.cmsh, scripts.update_nodes(category), max(self.timeout, 3600.0))
+        text = answers.without_events(answer.text)
+        if "COMPLETED" not in text and "completed" not in text:
+            raise Refused(
+                f"imageupdate of category {category}",
+                answer.last_words(),
+                "Check `softwareimage provisioningstatus` in cmsh and run the command again.",
+            )
+
+    def service_states(self, nodes: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+        """See the port. One process, the nodes as ranges."""
+        return reading.service_states(self._ask(reading.status_query(nodes)), nodes)
+
+    def _overlay(self, name: str) -> Optional[Overlay]:
+        return reading.overlays(answers.tables(self._ask([reading.LIST_OVERLAYS]))).get(name)
+
+    def _role(self, where: Place, name: str) -> Optional[GenericRole]:
+        rows = answers.tables(self._ask([*scripts.at(where, "roles"), reading.LIST_NAMES]))
+        if not any(row.get("name") == name for table in rows for row in table):
+            return None
+        wanted = [(where, name)]
+        return reading.role_fields(wanted, self._ask(reading.role_queries(wanted)))[where, name]
+
+    def _service(self, where: Place, name: str) -> Optional[Service]:
+        return reading.services(answers.tables(self._ask([*scripts.at(where, "services"), reading.LIST_SERVICES]))).get(
+            name
+        )
+
+    def _ask(self, commands: Sequence[str]) -> str:
+        """Output of a reading script, events taken out. `main versioninfo` at its end proves that all of it arrived."""
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, Unreachable) and not isinstance(error, TimedOut)),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential(multiplier=0.2, max=2),
+            reraise=True,
+        )
+        return retrying(self._ask_once, commands)
+
+    def _ask_once(self, commands: Sequence[str]) -> str:
+        answer = process.run(self.cmsh, [*commands, "home", "main versioninfo"], self.timeout)
+        text = answers.without_events(answer.text)
+        if answers.version(text) is None:
+            raise Unreachable(
+                "CMDaemon",
+                f"cmsh got no complete answer: {answer.last_words()}",
+                "Check CMDaemon (systemctl status cmd) and cmsh's certificate, then run the command again.",
+            )
+        return text
+
+    def _do(self, commands: Sequence[str]) -> str:
+        """Run a writing script once. What it did is found out by reading back; here only its words are kept."""
+        try:
+            text = answers.without_events(process.run(self.cmsh, commands, self.timeout).text)
+        except Unreachable as error:
+            return f"{error.subject} {error.cause}"
+        return answers.refusal(text) or " / ".join(line.strip() for line in text.splitlines() if line.strip())
+
+    def _took(self, subject: str, wanted: Optional[T], found: Optional[T], words: str) -> Optional[T]:
+        if found != wanted:
+            raise Refused(
+                subject,
+                f"BCM did not take the change: {words or 'cmsh said nothing'}",
+                "Nothing else was changed; cure the cause and run the command again.",
+            )
+        return found

@@ -1,0 +1,212 @@
+"""What is asked of cmsh, and how the answers become entities.
+
+Only `list -f … -d {}` and `get` are read, never a table's columns: cells are cut and layouts differ (bcm-facts §11).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Optional
+
+from bcm_jobstats.bcm.cmsh import answers, scripts
+from bcm_jobstats.bcm.cmsh.answers import Row, cell
+from bcm_jobstats.bcm.entities import (
+    CATEGORY,
+    NODE,
+    OVERLAY,
+    Category,
+    Cluster,
+    GenericRole,
+    Node,
+    Overlay,
+    Place,
+    Service,
+    SoftwareImage,
+    WlmCluster,
+)
+from bcm_jobstats.site.noderange import expand, fold
+
+WIDTH = 1_000_000
+"""Of every column: wide enough that nothing is cut."""
+OVERLAY_FIELDS = ("name", "priority", "allheadnodes", "nodes", "categories", "revision")
+CATEGORY_FIELDS = ("name", "softwareimage")
+IMAGE_FIELDS = ("name", "path")
+WLM_FIELDS = ("name", "type")
+NODE_FIELDS = ("hostname", "type", "category", "softwareimage", "status")
+SERVICE_FIELDS = ("service", "monitored", "autostart", "revision")
+
+
+def listing(*fields: str) -> str:
+    """The `list` command that prints these fields as JSON (bcm-facts §1.4)."""
+    return f"list -f {','.join(f'{name}:{WIDTH}' for name in fields)} -d {{}}"
+
+
+LIST_OVERLAYS = f"configurationoverlay {listing(*OVERLAY_FIELDS)}"
+LIST_NAMES = listing("name")
+LIST_SERVICES = listing(*SERVICE_FIELDS)
+OBJECTS = (
+    LIST_OVERLAYS,
+    f"category {listing(*CATEGORY_FIELDS)}",
+    f"softwareimage {listing(*IMAGE_FIELDS)}",
+    f"wlm {listing(*WLM_FIELDS)}",
+    f"device {listing(*NODE_FIELDS)}",
+)
+GENERIC = "generic::"
+STATE = re.compile(r"^(\S+)\s*\[\s*([A-Z]+)\s*\]\s*$")
+
+
+def objects(text: str) -> Cluster:
+    """Overlays, categories, images, wlm clusters and nodes from the answer to OBJECTS."""
+    found = answers.tables(text)
+    return Cluster(
+        version=answers.version(text) or "",
+        overlays=overlays(found),
+        categories={r["name"]: Category(r["name"], cell(r, "softwareimage")) for r in _rows(found, *CATEGORY_FIELDS)},
+        images={r["name"]: SoftwareImage(r["name"], cell(r, "path")) for r in _rows(found, *IMAGE_FIELDS)},
+        wlms={r["name"]: WlmCluster(r["name"], cell(r, "type").lower()) for r in _rows(found, *WLM_FIELDS)},
+        nodes={r["hostname"]: _node(r) for r in _rows(found, *NODE_FIELDS)},
+    )
+
+
+def overlays(found: Sequence[Sequence[Row]]) -> dict[str, Overlay]:
+    """Overlays from the answer to LIST_OVERLAYS."""
+    return {row["name"]: _overlay(row) for row in _rows(found, *OVERLAY_FIELDS)}
+
+
+def services(found: Sequence[Sequence[Row]]) -> dict[str, Service]:
+    """Services from the answer to LIST_SERVICES."""
+    return {
+        row["service"]: Service(row["service"], _yes(row, "monitored"), _yes(row, "autostart"), row.get("revision", ""))
+        for row in _rows(found, *SERVICE_FIELDS)
+    }
+
+
+def assignments(cluster: Cluster, roles: Collection[str], *, every_node: bool) -> list[str]:
+    """Commands that list the roles of every overlay and category, the services of every category, and the roles and
+    services of the nodes that carry one of `roles`, or of every node. The name before each list says whose it is."""
+    script: list[str] = []
+    for name in cluster.overlays:
+        script += ["home", *scripts.at(Place(OVERLAY, name)), "get name", "roles", LIST_NAMES]
+    for name in cluster.categories:
+        script += [
+            "home",
+            *scripts.at(Place(CATEGORY, name)),
+            "get name",
+            "roles",
+            LIST_NAMES,
+            "..",
+            "services",
+            LIST_SERVICES,
+        ]
+    inner = f"(get hostname; roles; {LIST_NAMES}; ..; services; {LIST_SERVICES})"
+    selections = ["*"] if every_node else [f"-l {scripts.quoted(role)}" for role in sorted(roles)]
+    return script + [part for chosen in selections for part in ("home", "device", f"foreach {chosen} {inner}")]
+
+
+def assigned(cluster: Cluster, text: str) -> Cluster:
+    """`cluster` with the roles and services from the answer to `assignments`."""
+    owners = [Place(OVERLAY, name) for name in cluster.overlays]
+    owners += [Place(CATEGORY, name) for name in cluster.categories]
+    roles: dict[Place, tuple[str, ...]] = {}
+    found: dict[Place, dict[str, Service]] = {}
+    where: Optional[Place] = None
+    for item in answers.items(text):
+        if isinstance(item, str):
+            where = _owner(item, owners, cluster) or where
+        elif where and item and "service" in item[0]:
+            found[where] = services([item])
+        elif where and item:
+            # Inherited roles are shown with their source in brackets (bcm-facts §1.7): only own ones count.
+            roles[where] = tuple(row["name"] for row in item if not row["name"].startswith("["))
+    return replace(cluster, roles=roles, services=found)
+
+
+def generic_roles(cluster: Cluster) -> list[tuple[Place, str]]:
+    """Every generic role and where it is."""
+    return [
+        (where, name) for where, names in cluster.roles.items() for name in names if name.lower().startswith(GENERIC)
+    ]
+
+
+def role_queries(wanted: Sequence[tuple[Place, str]]) -> list[str]:
+    """Commands that print the fields of generic roles, each between two lines with the role's name."""
+    script: list[str] = []
+    for where, name in wanted:
+        script += ["home", *scripts.at(where, "roles"), scripts.command("use", name)]
+        script += ["get name", "get services", "get name", "get revision", "get name"]
+    return script
+
+
+def role_fields(wanted: Sequence[tuple[Place, str]], text: str) -> dict[tuple[Place, str], GenericRole]:
+    """Generic roles from the answer to `role_queries`."""
+    lines = [item for item in answers.items(text) if isinstance(item, str)]
+    fields: dict[tuple[Place, str], GenericRole] = {}
+    for where, name in wanted:
+        ends = [number for number, line in enumerate(lines) if line == name][:3]
+        values = answers.between(lines[: ends[-1] + 1] if ends else lines, name, 2)
+        fields[where, name] = GenericRole(name, tuple(sorted(values[0].replace(",", " ").split())), values[1])
+        lines = lines[ends[-1] + 1 :]
+    return fields
+
+
+def with_generic(cluster: Cluster, fields: Mapping[tuple[Place, str], GenericRole]) -> Cluster:
+    """`cluster` with the fields of its generic roles."""
+    generic: dict[Place, dict[str, GenericRole]] = {}
+    for (where, name), role in fields.items():
+        generic.setdefault(where, {})[name] = role
+    return replace(cluster, generic=generic)
+
+
+def status_query(nodes: Collection[str]) -> list[str]:
+    """Commands that print the service states of `nodes`."""
+    return ["device", f"foreach -n {scripts.quoted(fold(nodes))} (get hostname; services; status)"]
+
+
+def service_states(text: str, nodes: Collection[str]) -> dict[str, dict[str, str]]:
+    """node -> service -> state from the answer to `status_query` (bcm-facts §1.7: `nslcd        [   UP   ]`)."""
+    states: dict[str, dict[str, str]] = {}
+    node = ""
+    for line in text.splitlines():
+        match = STATE.match(line)
+        if match and node:
+            states[node][match.group(1)] = match.group(2).strip()
+        elif line.strip() in nodes:
+            node = line.strip()
+            states.setdefault(node, {})
+    return states
+
+
+def _owner(line: str, owners: list[Place], cluster: Cluster) -> Optional[Place]:
+    """Whose the next lists are: the overlays and categories in the order asked, then nodes."""
+    if owners and line == owners[0].name:
+        return owners.pop(0)
+    return Place(NODE, line) if not owners and line in cluster.nodes else None
+
+
+def _overlay(row: Row) -> Overlay:
+    return Overlay(
+        row["name"],
+        int(cell(row, "priority")),
+        _yes(row, "allheadnodes"),
+        tuple(sorted(expand(cell(row, "nodes")))) if cell(row, "nodes") else (),
+        tuple(sorted(filter(None, (name.strip() for name in cell(row, "categories").split(","))))),
+        row.get("revision", ""),
+    )
+
+
+def _node(row: Row) -> Node:
+    # An inherited image is shown with its source in parentheses (bcm-facts §1.5).
+    image = row.get("softwareimage", "")
+    own = "" if "(" in image else image
+    return Node(row["hostname"], row["type"], row.get("category", ""), own, row.get("status", "").strip("[] "))
+
+
+def _rows(found: Sequence[Sequence[Row]], *columns: str) -> Sequence[Row]:
+    """The rows of the table with just these columns; an empty table has nothing to know it by and is not missed."""
+    return next((table for table in found if table and set(table[0]) == set(columns)), [])
+
+
+def _yes(row: Row, name: str) -> bool:
+    return cell(row, name).lower() in {"yes", "1", "on", "true"}

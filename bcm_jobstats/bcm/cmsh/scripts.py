@@ -1,0 +1,114 @@
+"""What is sent to cmsh: pure text, the same for `apply` and for `plan --format cmsh`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Optional
+
+from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, GenericRole, Overlay, Place, Service
+from bcm_jobstats.bcm.errors import UnsafeName
+from bcm_jobstats.site.noderange import fold
+
+MODES = {OVERLAY: "configurationoverlay", CATEGORY: "category", NODE: "device"}
+# Nothing that cmsh gives a meaning to: ; quotes backquote ! | > < ( ) $ \ * newline (bcm-facts §1.2).
+SAFE = re.compile(r"[A-Za-z0-9_.:@+/=,%\[\]-]+( [A-Za-z0-9_.:@+/=,%\[\]-]+)*")
+
+
+def quoted(value: str) -> str:
+    """`value` as one cmsh argument; UnsafeName when it could end the argument or start a command."""
+    if not SAFE.fullmatch(value):
+        raise UnsafeName(
+            repr(value), "has characters that have a meaning to cmsh", "Use letters, digits and . _ - : @ + / = , only."
+        )
+    return f'"{value}"'
+
+
+def command(word: str, *arguments: str) -> str:
+    """One cmsh command; `word` is ours, every argument is quoted."""
+    return " ".join([word, *map(quoted, arguments)])
+
+
+def at(where: Place, submode: str = "") -> list[str]:
+    """Commands that go to a place, or to its `roles` or `services`."""
+    path = [MODES[where.kind], command("use", where.name)]
+    return [*path, submode] if submode else path
+
+
+def save_overlay(before: Optional[Overlay], after: Overlay) -> list[str]:
+    """Commands that create or change an overlay and commit; only the fields that differ are set."""
+    old = before or Overlay(after.name, priority=-2)
+    script = ["configurationoverlay", command("use" if before else "add", after.name)]
+    if after.priority != old.priority:
+        script.append(command("set priority", str(after.priority)))
+    if after.all_head_nodes != old.all_head_nodes:
+        script.append(command("set allheadnodes", _yes(after.all_head_nodes)))
+    if after.nodes != old.nodes:
+        script.append(_set_list("nodes", [fold(after.nodes)] if after.nodes else []))
+    if after.categories != old.categories:
+        script.append(_set_list("categories", after.categories))
+    if after.revision != old.revision:
+        script.append(_set_text("revision", after.revision))
+    return [*script, "commit"]
+
+
+def remove_overlay(name: str) -> list[str]:
+    """Commands that remove an overlay and commit."""
+    return ["configurationoverlay", command("remove", name), "commit"]
+
+
+def save_role(where: Place, before: Optional[GenericRole], after: GenericRole) -> list[str]:
+    """Commands that assign or change a generic role and commit.
+
+    Whether `assign` enters the role is not documented, so the script goes to it from the top.
+    """
+    script = []
+    if before is None:
+        script = [*at(where, "roles"), command("assign", after.name), "home"]
+    script += [*at(where, "roles"), command("use", after.name)]
+    if before is None or before.services != after.services:
+        script.append(_set_list("services", after.services))
+    if before is None or before.revision != after.revision:
+        script.append(_set_text("revision", after.revision))
+    return [*script, "commit"]
+
+
+def remove_role(where: Place, name: str) -> list[str]:
+    """Commands that unassign a role and commit."""
+    return [*at(where, "roles"), command("unassign", name), "commit"]
+
+
+def save_service(where: Place, before: Optional[Service], after: Service) -> list[str]:
+    """Commands that add or change a service and commit."""
+    script = [*at(where, "services"), command("use" if before else "add", after.name)]
+    script.append(command("set monitored", _yes(after.monitored)))
+    script.append(command("set autostart", _yes(after.autostart)))
+    script.append(_set_text("revision", after.revision))
+    return [*script, "commit"]
+
+
+def remove_service(where: Place, name: str) -> list[str]:
+    """Commands that remove a service and commit; with autostart on, CMDaemon stops it first (bcm-facts §3.3)."""
+    return [*at(where, "services"), command("remove", name), "commit"]
+
+
+def update_nodes(category: str) -> list[str]:
+    """Commands that sync a category's nodes with their image; `-w` writes, `--wait` waits (bcm-facts §6).
+
+    `updateprovisioners` first: an image changed a moment ago may be skipped otherwise (bcm-facts §6).
+    """
+    return ["softwareimage", "updateprovisioners", "device", command("imageupdate -w --wait -c", category)]
+
+
+def _set_list(name: str, values: Iterable[str]) -> str:
+    # A bare `set` may open an editor (bcm-facts §1.5): an empty list is cleared.
+    items = list(values)
+    return command(f"set {name}", *items) if items else f"clear {name}"
+
+
+def _set_text(name: str, value: str) -> str:
+    return command(f"set {name}", value) if value else f"clear {name}"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,46 @@
+"""The port: all that bcm_jobstats asks of BCM. Every write is read back before it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Optional, Protocol
+
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
+
+
+class Bcm(Protocol):
+    """One BCM cluster. The number of calls behind each method does not depend on the number of nodes.
+
+    Every method raises Unreachable or Unreadable; the writing ones raise Refused when BCM says no.
+    """
+
+    def read(self, roles: Collection[str] = (), *, every_node: bool = False) -> Cluster:
+        """Everything at once. What is assigned to single nodes is looked up on the nodes that carry one of `roles`,
+        or on every node."""
+
+    def save_overlay(self, before: Optional[Overlay], after: Overlay) -> Optional[Overlay]:
+        """Create (`before` is None) or change an overlay; returns what is there afterwards."""
+
+    def remove_overlay(self, name: str) -> Optional[Overlay]:
+        """Remove an overlay; returns what is there afterwards."""
+
+    def save_role(self, where: Place, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
+        """Assign or change a generic role; returns what is there afterwards."""
+
+    def remove_role(self, where: Place, name: str) -> Optional[GenericRole]:
+        """Unassign a generic role; returns what is there afterwards."""
+
+    def save_service(self, where: Place, before: Optional[Service], after: Service) -> Optional[Service]:
+        """Add or change a service of a category or node; returns what is there afterwards."""
+
+    def remove_service(self, where: Place, name: str) -> Optional[Service]:
+        """Remove a service; returns what is there afterwards."""
+
+    def can_assign(self, where: Place, role: str) -> bool:
+        """Whether a new generic role can be assigned here: tried and dropped again, never committed."""
+
+    def update_nodes(self, category: str) -> None:
+        """Bring the running nodes of a category to their software image (imageupdate), and wait for it."""
+
+    def service_states(self, nodes: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+        """node -> service -> state (UP, DOWN, STOPPED, FAILING)."""

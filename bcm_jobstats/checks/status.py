@@ -1,0 +1,61 @@
+"""What runs where: node by node, from BCM, the targets directory and Prometheus, in a constant number of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from bcm_jobstats.deployment import Deployment
+from bcm_jobstats.monitoring.targets import carriers_of
+from bcm_jobstats.stack import RoleSpec
+
+UP = "UP"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One role on one node. `scraped` counts exporters; it is None when Prometheus was not asked or did not answer."""
+
+    node: str
+    role: str
+    services: Mapping[str, str]
+    target: bool
+    scraped: Optional[int]
+    exporters: int
+
+    @property
+    def running(self) -> int:
+        """How many services are up."""
+        return sum(state == UP for state in self.services.values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything of this role on this node works."""
+        services = bool(self.services) and self.running == len(self.services)
+        return services and self.target and self.scraped in {None, self.exporters}
+
+
+def rows(deployment: Deployment, scrapes: Optional[Mapping[tuple[str, str], bool]]) -> list[Row]:
+    """Every node with a role of ours, or with a registration that outlived it; `scrapes` is what Prometheus says."""
+    found = []
+    registered = set(deployment.targets.registered())
+    for role in deployment.stack.roles():
+        carriers = carriers_of(deployment.cluster, role.generic, role.target_service)
+        states = deployment.bcm.service_states(carriers) if carriers else {}
+        nodes = carriers | {node for node, name in registered if name == role.name}
+        found += [_row(role, node, states.get(node, {}), registered, scrapes) for node in sorted(nodes)]
+    return found
+
+
+def _row(
+    role: RoleSpec,
+    node: str,
+    states: Mapping[str, str],
+    registered: set[tuple[str, str]],
+    scrapes: Optional[Mapping[tuple[str, str], bool]],
+) -> Row:
+    services = {name: states.get(name, "none") for name in role.services}
+    jobs = [exporter.label for exporter in role.exporters]
+    scraped = None if scrapes is None else sum(scrapes.get((node, job), False) for job in jobs)
+    return Row(node, role.name, services, (node, role.name) in registered, scraped, len(jobs))

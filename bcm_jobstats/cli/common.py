@@ -1,0 +1,97 @@
+"""What several sub-commands share: the deployment, progress, the question before a change."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from bcm_jobstats.deployment import Deployment
+from bcm_jobstats.errors import ExitStatus
+from bcm_jobstats.plan.apply import carry_out, check_fresh, refuse
+from bcm_jobstats.plan.lock import locked
+from bcm_jobstats.plan.model import MARKS, Change, Plan
+from bcm_jobstats.plan.render import render
+
+
+def deployment(args: argparse.Namespace) -> Deployment:
+    """The deployment that the global options name."""
+    return Deployment(args.root, args.site)
+
+
+def say(args: argparse.Namespace, text: str) -> None:
+    """A message for the person at the terminal: on stderr, unless --quiet."""
+    if not args.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def put(args: argparse.Namespace, document: Any, text: str) -> None:
+    """Data on stdout: `document` with --json, else `text`."""
+    print(json.dumps(document, indent=1) if args.json else text.rstrip("\n"))
+
+
+def show(args: argparse.Namespace, plan: Plan) -> None:
+    """A plan on stdout."""
+    put(args, plan.to_json(), render(plan, colour=args.colour))
+
+
+def table(head: list[str], lines: list[list[str]]) -> str:
+    """Columns as wide as their widest cell."""
+    widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
+    rows = [head, ["-" * width for width in widths], *lines]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def agreed(args: argparse.Namespace, question: str) -> bool:
+    """Ask on the terminal; end of input is no."""
+    print(f"\n{question}\n  Only 'yes' will be accepted: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() == "yes"
+
+
+def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool) -> ExitStatus:
+    """Carry out `plan` after asking (unless `asked`), on a cluster that is still as it was planned for."""
+    if not args.json:
+        show(args, plan)
+    refuse(plan)
+    if plan.changes and not asked:
+        if not agreed(args, f"Carry this out on cluster {plan.about['cluster']}?"):
+            say(args, "Nothing was changed.")
+            return ExitStatus.FAILED
+        where.refresh()
+        check_fresh(plan, again(where, plan))
+    number = (
+        carry_out(plan, where.providers(destroy=plan.purpose != "apply"), where.generations, _progress(args))
+        if plan.changes
+        else None
+    )
+    added, changed, destroyed = plan.counts()
+    text = f"Done: {added} added, {changed} changed, {destroyed} destroyed." + (
+        f" Generation {number}." if number else ""
+    )
+    if args.json:
+        print(json.dumps({"added": added, "changed": changed, "destroyed": destroyed, "generation": number}))
+    else:
+        say(args, text)
+    return ExitStatus.OK
+
+
+def again(where: Deployment, plan: Plan) -> Plan:
+    """The same kind of plan, from the cluster as it is now."""
+    if plan.purpose == "destroy":
+        return where.plan_destroy()
+    if plan.purpose == "rollback":
+        return where.plan_rollback(int(plan.about["generation"]))
+    return where.plan(adopt=plan.about.get("adopt") == "yes")
+
+
+def exclusively(where: Deployment) -> Any:
+    """The lock of the head node."""
+    return locked(where.lock)
+
+
+def _progress(args: argparse.Namespace) -> Any:
+    def tell(change: Change, number: int, total: int) -> None:
+        say(args, f"  [{number}/{total}] {MARKS[change.action]} {change.address}")
+
+    return tell

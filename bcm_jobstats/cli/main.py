@@ -1,0 +1,118 @@
+"""Finds the sub-command, runs it, turns errors into a message and an exit status. Imports only what is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn, Optional
+
+from bcm_jobstats import __version__
+from bcm_jobstats.errors import ExitStatus, JobstatsError
+
+COMMANDS = {
+    "init": "look at the cluster and write a commented site file",
+    "validate": "check the site file and the definitions, without a cluster",
+    "plan": "show what would change",
+    "show": "show a saved plan",
+    "apply": "make the changes",
+    "destroy": "take everything back",
+    "rollback": "go back to before a generation",
+    "generations": "list the runs that changed something",
+    "drift": "plan for cron and monitoring: exit status 2 when something differs",
+    "status": "what runs where: node, role, services, target, scraped",
+    "targets": "Prometheus targets: list, sync",
+    "prometheus": "Prometheus configuration: render",
+    "simulator": "a simulated BCM to try it on: start, stop, status",
+}
+DEFAULT_SITE = "etc/bcm-jobstats/site.yaml"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse exits 2 on a typo, which here means pending changes (anchors §2.3)."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end with status 64."""
+        self.print_usage(sys.stderr)
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(ExitStatus.USAGE)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one command; returns its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = parse(arguments)
+        module = importlib.import_module(f"bcm_jobstats.cli.{args.command}")
+        return int(module.run(args))
+    except JobstatsError as error:
+        _report(error, as_json="--json" in arguments)
+        return int(error.status)
+    except KeyboardInterrupt:
+        print("bcm-jobstats: interrupted; run the same command again to complete it", file=sys.stderr)
+        return int(ExitStatus.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitStatus.FAILED)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The namespace of a command line: global options anywhere, the rest by the sub-command's own module."""
+    general = _general()
+    about = sys.modules["bcm_jobstats"].__doc__
+    raw = argparse.RawDescriptionHelpFormatter
+    top = Parser(prog="bcm-jobstats", description=about, parents=[general], epilog=_list(), formatter_class=raw)
+    top.add_argument("--version", action="version", version=f"bcm-jobstats {__version__}")
+    top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="what to do; COMMAND --help says more")
+    top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    args = top.parse_args(arguments)
+    module = importlib.import_module(f"bcm_jobstats.cli.{args.command}")
+    parser = Parser(prog=f"bcm-jobstats {args.command}", description=module.__doc__, parents=[general])
+    module.configure(parser)
+    parser.parse_args(args.rest, args)
+    return _defaults(args)
+
+
+def _general() -> argparse.ArgumentParser:
+    # SUPPRESS: given before the command or after it, and neither overwrites the other.
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = parser.add_argument_group("global options")
+    group.add_argument("--site", type=Path, metavar="FILE", help=f"the site file (default: /{DEFAULT_SITE})")
+    group.add_argument("--root", type=Path, metavar="DIR", help="prefix for every path on the head node (default: /)")
+    group.add_argument("--bcm", choices=("auto", "cmsh"), help="the way to BCM (default: auto)")
+    group.add_argument("--json", action="store_true", help="print data as JSON")
+    group.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR)")
+    group.add_argument("-v", "--verbose", action="count", help="say more")
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    return parser
+
+
+def _defaults(args: argparse.Namespace) -> argparse.Namespace:
+    root = getattr(args, "root", None) or Path(os.environ.get("BCM_JOBSTATS_ROOT", "/"))
+    if not root.is_dir():
+        raise JobstatsError(
+            f"--root {root}", "is not a directory", "Give the directory that holds the head node's files."
+        )
+    args.root = root.absolute()
+    args.site = getattr(args, "site", None) or args.root / DEFAULT_SITE
+    for name, value in (("bcm", "auto"), ("json", False), ("no_color", False), ("verbose", 0), ("quiet", False)):
+        setattr(args, name, getattr(args, name, value))
+    args.colour = not args.no_color and "NO_COLOR" not in os.environ and sys.stdout.isatty()
+    return args
+
+
+def _list() -> str:
+    return "commands:\n" + "\n".join(f"  {name:12} {what}" for name, what in COMMANDS.items())
+
+
+def _report(error: JobstatsError, *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        fields = {"subject": error.subject, "cause": error.cause, "remedy": error.remedy, "status": int(error.status)}
+        print(json.dumps({"error": {**fields, "text": str(error)}}), file=sys.stderr)
+    else:
+        print(f"bcm-jobstats: {error}", file=sys.stderr)

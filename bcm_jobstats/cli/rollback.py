@@ -1,0 +1,21 @@
+"""Go back to before a generation: the last one, or the one given and all after it."""
+
+from __future__ import annotations
+
+import argparse
+
+from bcm_jobstats.cli import common
+from bcm_jobstats.errors import ExitStatus
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments."""
+    parser.add_argument("generation", type=int, nargs="?", help="see: bcm-jobstats generations")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(args: argparse.Namespace) -> ExitStatus:
+    """Roll back."""
+    where = common.deployment(args)
+    with common.exclusively(where):
+        return common.make(args, where, where.plan_rollback(args.generation), asked=args.yes)

@@ -1,0 +1,165 @@
+"""One deployment: site, definitions and cluster put together into resources, providers and plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Optional
+
+from bcm_jobstats.bcm import capabilities
+from bcm_jobstats.bcm.cmsh import process
+from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
+from bcm_jobstats.bcm.entities import Cluster
+from bcm_jobstats.bcm.port import Bcm
+from bcm_jobstats.enable import places
+from bcm_jobstats.enable.providers import overlay_provider, role_provider, service_provider
+from bcm_jobstats.enable.resources import desired as enablement
+from bcm_jobstats.imaging import payload
+from bcm_jobstats.imaging.lines import LineProvider
+from bcm_jobstats.imaging.trees import TreeProvider
+from bcm_jobstats.imaging.update import UpdateProvider
+from bcm_jobstats.monitoring.targets import Targets, TargetsProvider
+from bcm_jobstats.plan import planner
+from bcm_jobstats.plan.generations import Generations
+from bcm_jobstats.plan.model import Plan
+from bcm_jobstats.plan.resource import Provider, Resource
+from bcm_jobstats.stack import Stack, load
+
+STATE = "var/lib/bcm-jobstats"
+GENERIC_ROLE, SERVICES = "generic-role", "services"
+
+
+@dataclass
+class Deployment:
+    """What the commands work on. Nothing is read from the cluster before it is asked for."""
+
+    root: Path
+    site_file: Path
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The checked site and definitions; raises SiteError."""
+        return Stack(*load(self.site_file, self.root))
+
+    @cached_property
+    def bcm(self) -> Bcm:
+        """The way to BCM; raises Unreachable when cmsh is not installed."""
+        timeout = self.stack.site.bcm.timeout.milliseconds / 1000
+        return CmshBcm(process.find(self.root), timeout)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster as it was when it was first asked for."""
+        roles = self.stack.roles()
+        wanted = places.followed(self.stack.site, roles) | {role.generic for role in roles}
+        return self.bcm.read(wanted, every_node=self.stack.site.enable.mode == SERVICES)
+
+    @cached_property
+    def generations(self) -> Generations:
+        """The journal of this head node."""
+        return Generations(self.root / STATE / "generations")
+
+    @cached_property
+    def mode(self) -> str:
+        """How services are enabled; `auto` asks the cluster."""
+        mode = self.stack.site.enable.mode
+        if mode != "auto":
+            return mode
+        return GENERIC_ROLE if capabilities.can_assign_generic_role(self.bcm, self.cluster) else SERVICES
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The targets directory."""
+        return Targets(self.stack, self.root / self.stack.site.targets.directory.lstrip("/"))
+
+    @property
+    def lock(self) -> Path:
+        """The lock file of this head node."""
+        return self.root / STATE / "lock"
+
+    def refresh(self) -> None:
+        """Forget what was read from the cluster."""
+        self.__dict__.pop("cluster", None)
+
+    def providers(self, *, destroy: bool = False) -> list[Provider]:
+        """All kinds of resources. Rank says when a kind is written, rank_down when it is removed: what runs on nodes
+        goes first and comes last, the record on shared storage the other way round."""
+        bcm, cluster = self.bcm, self.cluster
+        trees = payload.image_trees(cluster, self.root)
+        shared = payload.shared_tree(self.stack, self.root)
+        wanted = () if destroy else [role.name for role in self.stack.roles()]
+        return [
+            role_provider(50, 0, bcm, cluster),
+            service_provider(50, 0, bcm, cluster),
+            overlay_provider(40, 5, bcm, cluster),
+            TargetsProvider(15, 10, self.targets, wanted),
+            TreeProvider("file", 20, 20, trees),
+            LineProvider(20, 20, trees),
+            UpdateProvider(30, 30, bcm, shared),
+            TreeProvider(payload.SHARED, 10, 60, [shared]),
+        ]
+
+    def placed(self) -> list[places.Placement]:
+        """Where the roles go."""
+        return places.placements(self.stack.site, self.stack.roles(), self.cluster)
+
+    def desired(self) -> list[Resource]:
+        """Everything that should exist."""
+        placed = self.placed()
+        trees, shared = payload.image_trees(self.cluster, self.root), payload.shared_tree(self.stack, self.root)
+        resources = payload.desired(self.stack, placed, self.cluster, trees, shared)
+        return resources + enablement(self.stack.site, placed, self.cluster, generic=self.mode == GENERIC_ROLE)
+
+    def plan(self, *, adopt: bool = False) -> Plan:
+        """What `apply` would do."""
+        plan = planner.make(
+            self.providers(),
+            self.desired(),
+            adopt=adopt,
+            originals=self.generations.originals(),
+            again=self.generations.unfinished(),
+        )
+        placed = self.placed()
+        return replace(
+            plan,
+            notes=tuple(places.notes(self.cluster, placed)),
+            problems=tuple(payload.problems(self.stack, placed, self.cluster, self.root)),
+            about=self._about(adopt="yes" if adopt else "no"),
+        )
+
+    def plan_destroy(self) -> Plan:
+        """What `destroy` would do."""
+        plan = planner.make(self.providers(destroy=True), [], originals=self.generations.originals())
+        return replace(plan, purpose="destroy", about=self._about())
+
+    def plan_rollback(self, number: Optional[int]) -> Plan:
+        """What `rollback` would do: back to before generation `number`, or before the last one."""
+        providers = self.providers(destroy=True)
+        targets = self.generations.back_to_before(number)
+        again = self.generations.acted(number)
+        # Registrations are the nodes' own: nobody puts them back, and they go when nothing enables them any more.
+        targets = {address: state for address, state in targets.items() if not address.startswith("targets.")}
+        plan = planner.towards(providers, targets, again)
+        if not self._enabled_after(plan, providers):
+            registered = {f"targets.{role}": None for _, role in self.targets.registered()}
+            plan = planner.towards(providers, {**targets, **registered}, again)
+        last = max(generation.number for generation in self.generations.all())
+        return replace(plan, purpose="rollback", about=self._about(generation=str(number or last)))
+
+    def _enabled_after(self, plan: Plan, providers: list[Provider]) -> bool:
+        """Whether a role or service of ours is still there once `plan` was carried out."""
+        there = {
+            f"{provider.kind}.{name}"
+            for provider in providers
+            if provider.kind in {"role", "service"}
+            for name, found in provider.read(()).items()
+            if found.ours
+        }
+        for change in plan.changes:
+            if change.kind in {"role", "service"}:
+                (there.discard if change.after is None else there.add)(change.address)
+        return bool(there)
+
+    def _about(self, **more: str) -> dict[str, str]:
+        return {"site": str(self.site_file), "bcm": self.cluster.version, "cluster": self.stack.site.cluster, **more}

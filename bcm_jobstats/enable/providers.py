@@ -1,0 +1,140 @@
+"""How overlays, roles and services are read and written, over the port."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, Generic, Optional, TypeVar
+
+from bcm_jobstats.bcm.cmsh import scripts
+from bcm_jobstats.bcm.entities import OVERLAY, Cluster, GenericRole, Overlay, Place, Service
+from bcm_jobstats.bcm.port import Bcm
+from bcm_jobstats.enable.marks import MEMBERS_OF_ADMINISTRATOR, is_ours
+from bcm_jobstats.enable.resources import MARK, overlay_state, role_state, service_state
+from bcm_jobstats.plan.resource import Found, State
+
+T = TypeVar("T", Overlay, GenericRole, Service)
+
+
+@dataclass(frozen=True)
+class Entity(Generic[T]):
+    """One kind of entity: its fields, its port calls and its cmsh script, all by resource name."""
+
+    state: Callable[[T], dict[str, Any]]
+    make: Callable[[str, State], T]
+    save: Callable[[str, Optional[T], T], Optional[T]]
+    remove: Callable[[str], Optional[T]]
+    script: Callable[[str, Optional[T], Optional[T]], list[str]]
+    holds_others: Callable[[str, State], bool] = lambda name, state: False
+    """Whether one of ours holds something of the administrator's: it is then let go, not removed."""
+
+
+class EntityProvider(Generic[T]):
+    """Resources of one kind of entity: as first read, then as each write was read back."""
+
+    def __init__(self, kind: str, rank: int, rank_down: int, entity: Entity[T], there: Mapping[str, T]) -> None:
+        self.kind, self.rank, self.rank_down = kind, rank, rank_down
+        self.entity: Entity[T] = entity
+        self.there: dict[str, T] = dict(there)
+
+    def read(self, names: Collection[str]) -> Mapping[str, Found]:
+        """See Provider."""
+        return {
+            name: Found(self.entity.state(thing), is_ours(thing.revision))
+            for name, thing in self.there.items()
+            if name in names or is_ours(thing.revision)
+        }
+
+    def write(self, name: str, before: Optional[State], after: State) -> None:
+        """See Provider."""
+        self._took(name, self.entity.save(name, self._made(name, before), self.entity.make(name, after)))
+
+    def remove(self, name: str, before: State) -> Optional[State]:
+        """See Provider."""
+        if self.entity.holds_others(name, before):
+            kept = {**before, MARK: ""}
+            self.write(name, before, kept)
+            return kept
+        self._took(name, self.entity.remove(name))
+        return None
+
+    def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
+        """See Provider."""
+        script = self.entity.script(name, self._made(name, before), self._made(name, after))
+        return ["cmsh -c '" + "; ".join(script) + "'"]
+
+    def _made(self, name: str, state: Optional[State]) -> Optional[T]:
+        return self.entity.make(name, state) if state is not None else None
+
+    def _took(self, name: str, thing: Optional[T]) -> None:
+        if thing is None:
+            self.there.pop(name, None)
+        else:
+            self.there[name] = thing
+
+
+def overlay_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> EntityProvider[Overlay]:
+    """Resources named by overlay."""
+
+    def holds_others(name: str, state: State) -> bool:
+        members = state["nodes"] or state["categories"] or state["allheadnodes"]
+        roles = set(cluster.roles.get(Place(OVERLAY, name), ()))
+        ours = {role.name for role in cluster.generic.get(Place(OVERLAY, name), {}).values() if is_ours(role.revision)}
+        return bool(members and state[MARK] == MEMBERS_OF_ADMINISTRATOR) or bool(roles - ours)
+
+    def script(name: str, before: Optional[Overlay], after: Optional[Overlay]) -> list[str]:
+        return scripts.save_overlay(before, after) if after else scripts.remove_overlay(name)
+
+    def save(name: str, before: Optional[Overlay], after: Overlay) -> Optional[Overlay]:
+        return bcm.save_overlay(before, after)
+
+    entity = Entity(overlay_state, _overlay, save, bcm.remove_overlay, script, holds_others)
+    return EntityProvider("overlay", rank, rank_down, entity, cluster.overlays)
+
+
+def role_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> EntityProvider[GenericRole]:
+    """Resources named `overlay|category|node/NAME/generic::ROLE`."""
+
+    def script(name: str, before: Optional[GenericRole], after: Optional[GenericRole]) -> list[str]:
+        where, role = _split(name)
+        return scripts.save_role(where, before, after) if after else scripts.remove_role(where, role)
+
+    def save(name: str, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
+        return bcm.save_role(_split(name)[0], before, after)
+
+    entity = Entity(role_state, _role, save, lambda name: bcm.remove_role(*_split(name)), script)
+    there = {f"{where}/{name}": role for where, roles in cluster.generic.items() for name, role in roles.items()}
+    return EntityProvider("role", rank, rank_down, entity, there)
+
+
+def service_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> EntityProvider[Service]:
+    """Resources named `category|node/NAME/SERVICE`."""
+
+    def script(name: str, before: Optional[Service], after: Optional[Service]) -> list[str]:
+        where, service = _split(name)
+        return scripts.save_service(where, before, after) if after else scripts.remove_service(where, service)
+
+    def save(name: str, before: Optional[Service], after: Service) -> Optional[Service]:
+        return bcm.save_service(_split(name)[0], before, after)
+
+    entity = Entity(service_state, _service, save, lambda name: bcm.remove_service(*_split(name)), script)
+    there = {f"{where}/{name}": one for where, services in cluster.services.items() for name, one in services.items()}
+    return EntityProvider("service", rank, rank_down, entity, there)
+
+
+def _split(name: str) -> tuple[Place, str]:
+    kind, place, thing = name.split("/", 2)
+    return Place(kind, place), thing
+
+
+def _overlay(name: str, state: State) -> Overlay:
+    nodes, categories = tuple(sorted(state["nodes"])), tuple(sorted(state["categories"]))
+    return Overlay(name, state["priority"], state["allheadnodes"], nodes, categories, state[MARK])
+
+
+def _role(name: str, state: State) -> GenericRole:
+    return GenericRole(_split(name)[1], tuple(sorted(state["services"])), state[MARK])
+
+
+def _service(name: str, state: State) -> Service:
+    return Service(_split(name)[1], state["monitored"], state["autostart"], state[MARK])

@@ -1,0 +1,37 @@
+"""The exit contract and the base of every error a user can cause or cure (design §6)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What `bcm-jobstats` tells the shell."""
+
+    OK = 0
+    FAILED = 1
+    CHANGES = 2
+    USAGE = 64
+    BAD_SITE = 65
+    UNREACHABLE = 69
+    BUSY = 75
+    INTERRUPTED = 130
+
+
+class JobstatsError(Exception):
+    """An error with a name for the thing that is wrong, why, and what to do about it.
+
+    `status` is the exit status of the command that meets it.
+    """
+
+    status = ExitStatus.FAILED
+
+    def __init__(self, subject: str, cause: str, remedy: str = "") -> None:
+        super().__init__(subject, cause, remedy)
+        self.subject = subject
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.subject}: {self.cause}"
+        return f"{text}\n  {self.remedy}" if self.remedy else text

@@ -1,0 +1,150 @@
+"""The record of all we wrote into one tree, kept inside that tree (design §5).
+
+An entry is made before its file, so a file without an entry is never ours, however a run ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Optional
+
+from bcm_jobstats.errors import JobstatsError
+
+
+class BadManifest(JobstatsError):
+    """A manifest that cannot be read; without it nobody can tell whose the files of a tree are."""
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644, owner: Optional[tuple[int, int]] = None) -> None:
+    """Replace `path` by a complete file or not at all; a leftover of a killed run is overwritten by the next."""
+    temporary = path.with_name(f".{path.name}.bcm-jobstats")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(file.fileno(), mode)
+        if owner:
+            os.fchown(file.fileno(), *owner)
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class Manifest:
+    """`entries`: path -> {type, sha256, mode, owner}; `lines`: path -> lines added; `directories` made on the way;
+    `pushed`: category -> digest of the payload its nodes were last updated with.
+    """
+
+    def __init__(self, root: Path, path: str) -> None:
+        """`root` is the tree on this machine, `path` the manifest's absolute path inside it."""
+        self.root = root
+        self.file = root / path.lstrip("/")
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.lines: dict[str, list[str]] = {}
+        self.directories: list[str] = []
+        self.pushed: dict[str, str] = {}
+        if self.file.exists():
+            self._load()
+
+    def save(self) -> None:
+        """Write the manifest; when it lists nothing any more, take it and the directories made for it away."""
+        if self._empty():
+            self._vanish()
+        elif self.file.parent.is_dir():
+            write_atomically(self.file, self._text())
+        else:
+            self._appear()
+
+    def make_parents(self, path: Path) -> None:
+        """Create the missing directories above `path`; each is recorded first, to be removed when it is empty again."""
+        missing = [parent for parent in path.parents if not parent.exists()]
+        if missing:
+            names = [self.inside(parent) for parent in missing]
+            self.directories = sorted({*self.directories, *names})
+            self.save()
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    def drop_parents(self) -> None:
+        """Remove the directories we made that are empty now."""
+        for name in sorted(self.directories, reverse=True):
+            directory = self.root / name.lstrip("/")
+            keeps = directory.is_dir() and any(directory.iterdir())
+            if not keeps:
+                if directory.is_dir():
+                    directory.rmdir()
+                self.directories.remove(name)
+
+    def inside(self, path: Path) -> str:
+        """A path on this machine as an absolute path inside the tree."""
+        return "/" + str(path.relative_to(self.root))
+
+    def _load(self) -> None:
+        try:
+            document = json.loads(self.file.read_text(encoding="utf-8"))
+            self.entries, self.lines = document["entries"], document["lines"]
+            self.directories, self.pushed = document["directories"], document["pushed"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadManifest(
+                str(self.file), f"cannot be read ({error})", "Restore it from the image's last revision or from backup."
+            ) from error
+
+    def _text(self) -> bytes:
+        document = {
+            "about": "Managed by bcm-jobstats: what it wrote into this tree. Do not edit.",
+            "entries": self.entries,
+            "lines": self.lines,
+            "directories": self.directories,
+            "pushed": self.pushed,
+        }
+        return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
+
+    def _empty(self) -> bool:
+        own = {
+            self.inside(parent) for parent in self.file.parents if parent != self.root and self.root in parent.parents
+        }
+        return not (self.entries or self.lines or self.pushed or set(self.directories) - own)
+
+    def _topmost(self) -> Path:
+        """The highest directory above the manifest that is not there."""
+        missing = [parent for parent in self.file.parents if not parent.exists()]
+        return missing[-1]
+
+    def _appear(self) -> None:
+        # Directory and manifest become visible in one rename: a killed run leaves either both or neither.
+        top = self._topmost()
+        building = _building(top)
+        relative = self.file.relative_to(top)
+        made = [top / parent for parent in relative.parents]
+        self.directories = sorted({*self.directories, *(self.inside(directory) for directory in made)})
+        (building / relative).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(building / relative, self._text())
+        building.rename(top)
+
+    def _vanish(self) -> None:
+        tops = [self.root / name.lstrip("/") for name in sorted(self.directories)]
+        top = next((directory for directory in tops if directory in self.file.parents), None)
+        if top is None or _holds_more_than(top, self.file):
+            self.file.unlink(missing_ok=True)
+            return
+        building = _building(top)
+        shutil.rmtree(building, ignore_errors=True)
+        top.rename(building)
+        shutil.rmtree(building)
+
+
+def clear_leftovers(root: Path, path: str) -> None:
+    """Remove what a killed run left behind of the directory above the manifest `path`."""
+    for parent in (root / path.lstrip("/")).parents:
+        if parent != root and root in parent.parents:
+            shutil.rmtree(_building(parent), ignore_errors=True)
+
+
+def _building(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.bcm-jobstats")
+
+
+def _holds_more_than(directory: Path, file: Path) -> bool:
+    return any(not entry.is_dir() and entry != file for entry in directory.rglob("*")) or any(
+        entry.is_dir() and entry not in file.parents for entry in directory.rglob("*")
+    )

@@ -1,0 +1,103 @@
+"""Which files each software image should hold, from where the roles go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bcm_jobstats.bcm.entities import Cluster
+from bcm_jobstats.enable.places import Placement
+from bcm_jobstats.imaging.trees import Tree, directory_state, file_state
+from bcm_jobstats.plan.resource import Resource
+from bcm_jobstats.stack import Stack
+
+SHARED = "shared"
+SHARED_ROOT = "/cm/shared"
+
+
+def image_trees(cluster: Cluster, root: Path) -> list[Tree]:
+    """Every software image whose directory is there; one that was left by a role may still hold our files."""
+    trees = (Tree(image.name, root / image.path.lstrip("/"), image.path) for image in cluster.images.values())
+    return [tree for tree in trees if tree.root.is_dir()]
+
+
+def shared_tree(stack: Stack, root: Path) -> Tree:
+    """The file system that holds the targets directory; its manifest lies beside that directory."""
+    directory = Path(stack.site.targets.directory)
+    shown = SHARED_ROOT if directory.is_relative_to(SHARED_ROOT) else "/"
+    manifest = "/" + str((directory.parent / "manifest.json").relative_to(shown))
+    return Tree(SHARED, root / shown.lstrip("/"), shown, manifest)
+
+
+def roles_by_image(placed: Sequence[Placement], cluster: Cluster) -> dict[str, set[str]]:
+    """Software image -> the roles that its nodes have."""
+    wanted: dict[str, set[str]] = {}
+    for placement in placed:
+        for node in placement.nodes:
+            image = None if node.is_head else cluster.image_of(node)
+            if image:
+                wanted.setdefault(image, set()).add(placement.role.name)
+    return wanted
+
+
+def desired(
+    stack: Stack, placed: Sequence[Placement], cluster: Cluster, images: Sequence[Tree], shared: Tree
+) -> list[Resource]:
+    """Files and user of every image, the update of its nodes, and the folders on shared storage."""
+    by_image = roles_by_image(placed, cluster)
+    resources = list(_shared(stack, shared)) if by_image else []
+    for tree in images:
+        if tree.name in by_image:
+            resources += _image(stack, tree, by_image[tree.name])
+    resources += _updates(resources, placed, cluster)
+    return resources
+
+
+def problems(stack: Stack, placed: Sequence[Placement], cluster: Cluster, root: Path) -> Iterator[str]:
+    """What is missing in the images, without which the services could not start."""
+    for image, roles in sorted(roles_by_image(placed, cluster).items()):
+        tree = root / cluster.images[image].path.lstrip("/") if image in cluster.images else None
+        if tree is None or not tree.is_dir():
+            yield f"software image {image}: there is no directory {tree}\n  Check it in cmsh: softwareimage; list"
+            continue
+        for exporter, binary in stack.binaries(roles):
+            if not (tree / binary.lstrip("/")).exists() and not (tree / binary.lstrip("/")).is_symlink():
+                yield (
+                    f"software image {image}: {exporter} has no program {binary}\n"
+                    f"  Install it in the image, or set exporters.{exporter}.binary or .enabled in the site file."
+                )
+
+
+def _shared(stack: Stack, shared: Tree) -> Iterator[Resource]:
+    user = f"{stack.site.user.uid}:{stack.site.user.uid}"
+    for folder in stack.shared_folders():
+        path = "/" + str(Path(folder).relative_to(shared.shown))
+        yield Resource(SHARED, f"{SHARED}:{path}", directory_state(0o755, user))
+
+
+def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
+    for file in stack.payload(roles):
+        yield Resource("file", f"{tree.name}:{file.path}", file_state(file.content, file.mode))
+    for path, line in stack.system_user().items():
+        # Not every distribution has gshadow, and a file of that kind is not ours to make.
+        if (tree.root / path).exists():
+            yield Resource("line", f"{tree.name}:/{path}:{stack.site.user.name}", {"line": line})
+
+
+def _updates(resources: Sequence[Resource], placed: Sequence[Placement], cluster: Cluster) -> Iterator[Resource]:
+    images: dict[str, set[str]] = {}
+    for placement in placed:
+        for node in placement.nodes:
+            image = None if node.is_head else cluster.image_of(node)
+            if image and node.category:
+                images.setdefault(node.category, set()).add(image)
+    for category, names in sorted(images.items()):
+        under = tuple(f"{kind}.{image}:" for image in sorted(names) for kind in ("file", "line"))
+        payload = {r.address: r.values for r in resources if r.address.startswith(under)}
+        yield Resource("imageupdate", category, {"payload": _digest(payload)}, triggers=under)
+
+
+def _digest(payload: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,145 @@
+"""Files and directories of software images and of shared storage, as resources."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import stat
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers, write_atomically
+from bcm_jobstats.plan.resource import Found, State
+
+DEFAULT_MANIFEST = "/etc/bcm-jobstats/manifest.json"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A directory tree that we write into; `shown` is its root as an administrator knows it."""
+
+    name: str
+    root: Path
+    shown: str
+    manifest: str = DEFAULT_MANIFEST
+
+
+class TreeProvider:
+    """Resources named `tree:/absolute/path`, with `type` file or directory, `content`, `mode` and `owner`.
+
+    `owner` is a numeric `uid:gid`; it is applied and compared only by root.
+    """
+
+    def __init__(self, kind: str, rank: int, rank_down: int, trees: Collection[Tree]) -> None:
+        self.kind, self.rank, self.rank_down = kind, rank, rank_down
+        self.trees = {tree.name: tree for tree in trees}
+
+    def read(self, names: Collection[str]) -> Mapping[str, Found]:
+        """See Provider."""
+        found: dict[str, Found] = {}
+        for tree in self.trees.values():
+            recorded = Manifest(tree.root, tree.manifest).entries
+            wanted = {name.partition(":")[2] for name in names if name.startswith(f"{tree.name}:")}
+            for path in sorted(wanted | set(recorded)):
+                values = _look(tree.root / path.lstrip("/"), recorded.get(path))
+                if values is not None:
+                    found[f"{tree.name}:{path}"] = Found(values, ours=path in recorded)
+                elif path in recorded and path not in wanted:
+                    # Recorded and gone: still to be struck off the manifest.
+                    found[f"{tree.name}:{path}"] = Found({"type": "missing"}, ours=True)
+        return found
+
+    def write(self, name: str, before: Optional[State], after: State) -> None:
+        """See Provider."""
+        tree, path = self._split(name)
+        target = tree.root / path.lstrip("/")
+        manifest = Manifest(tree.root, tree.manifest)
+        clear_leftovers(tree.root, tree.manifest)
+        manifest.entries[path] = _entry(after)
+        manifest.save()
+        manifest.make_parents(target)
+        if after["type"] == "directory":
+            target.mkdir(exist_ok=True)
+            target.chmod(int(after["mode"], 8))
+            if os.geteuid() == 0:
+                os.chown(target, *_owner(after))
+        else:
+            content = after["content"].encode("utf-8", "surrogateescape")
+            write_atomically(target, content, int(after["mode"], 8), _owner(after) if os.geteuid() == 0 else None)
+
+    def remove(self, name: str, before: State) -> Optional[State]:
+        """See Provider. A directory that holds something of others stays."""
+        tree, path = self._split(name)
+        target = tree.root / path.lstrip("/")
+        target.with_name(f".{target.name}.bcm-jobstats").unlink(missing_ok=True)
+        if before["type"] == "directory":
+            if target.is_dir() and not any(target.iterdir()):
+                target.rmdir()
+        else:
+            target.unlink(missing_ok=True)
+        manifest = Manifest(tree.root, tree.manifest)
+        manifest.entries.pop(path, None)
+        manifest.drop_parents()
+        manifest.save()
+        return _look(target, None)
+
+    def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
+        """See Provider."""
+        tree, path = self._split(name)
+        shown = shlex.quote(tree.shown.rstrip("/") + path)
+        if after is None:
+            return [f"rm -d {shown}"]
+        mode = shlex.quote(after["mode"])
+        if after["type"] == "directory":
+            return [f"install -d -m {mode} -o {after['owner'].partition(':')[0]} {shown}"]
+        body = after["content"].rstrip("\n")
+        return [f"install -D -m {mode} /dev/stdin {shown} <<'END-OF-FILE'\n{body}\nEND-OF-FILE"]
+
+    def _split(self, name: str) -> tuple[Tree, str]:
+        tree, _, path = name.partition(":")
+        return self.trees[tree], path
+
+
+def file_state(content: bytes, mode: int, owner: str = "0:0") -> dict[str, Any]:
+    """The wanted state of a file; `owner` is `uid:gid`."""
+    text = content.decode("utf-8", "surrogateescape")
+    return {"type": "file", "content": text, "mode": f"{mode:04o}", "owner": owner}
+
+
+def directory_state(mode: int, owner: str = "0:0") -> dict[str, Any]:
+    """The wanted state of a directory."""
+    return {"type": "directory", "mode": f"{mode:04o}", "owner": owner}
+
+
+def _look(path: Path, recorded: Optional[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    owner = f"{status.st_uid}:{status.st_gid}" if os.geteuid() == 0 or not recorded else recorded["owner"]
+    if stat.S_ISLNK(status.st_mode):
+        return {"type": "symlink", "target": str(path.readlink()), "mode": mode, "owner": owner}
+    if stat.S_ISDIR(status.st_mode):
+        return {"type": "directory", "mode": mode, "owner": owner}
+    return {
+        "type": "file",
+        "content": path.read_bytes().decode("utf-8", "surrogateescape"),
+        "mode": mode,
+        "owner": owner,
+    }
+
+
+def _entry(after: State) -> dict[str, Any]:
+    entry = {key: after[key] for key in ("type", "mode", "owner")}
+    if after["type"] == "file":
+        entry["sha256"] = hashlib.sha256(after["content"].encode("utf-8", "surrogateescape")).hexdigest()
+    return entry
+
+
+def _owner(state: State) -> tuple[int, int]:
+    uid, _, gid = state["owner"].partition(":")
+    return int(uid), int(gid)

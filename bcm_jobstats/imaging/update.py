@@ -1,0 +1,56 @@
+"""Running nodes brought to their image (imageupdate), as a resource: which payload a category's nodes last got."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Optional
+
+from bcm_jobstats.bcm.cmsh import scripts
+from bcm_jobstats.bcm.port import Bcm
+from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers
+from bcm_jobstats.imaging.trees import Tree
+from bcm_jobstats.plan.resource import Found, State
+
+
+class UpdateProvider:
+    """Resources named by category. Value: `payload`, the digest of the files their image holds for us.
+
+    The record is on shared storage and is written after the nodes were updated, so that a run that is killed between
+    the image and its nodes is completed by the next.
+    """
+
+    kind = "imageupdate"
+
+    def __init__(self, rank: int, rank_down: int, bcm: Bcm, shared: Tree) -> None:
+        self.rank, self.rank_down = rank, rank_down
+        self.bcm = bcm
+        self.shared = shared
+
+    def read(self, names: Collection[str]) -> Mapping[str, Found]:
+        """See Provider."""
+        pushed = Manifest(self.shared.root, self.shared.manifest).pushed
+        return {category: Found({"payload": digest}, ours=True) for category, digest in pushed.items()}
+
+    def write(self, name: str, before: Optional[State], after: State) -> None:
+        """See Provider."""
+        self.bcm.update_nodes(name)
+        self._record(name, after["payload"])
+
+    def remove(self, name: str, before: State) -> Optional[State]:
+        """See Provider."""
+        self.bcm.update_nodes(name)
+        self._record(name, None)
+        return None
+
+    def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
+        """See Provider."""
+        return ["cmsh -c '" + "; ".join(scripts.update_nodes(name)) + "'"]
+
+    def _record(self, category: str, digest: Optional[str]) -> None:
+        clear_leftovers(self.shared.root, self.shared.manifest)
+        manifest = Manifest(self.shared.root, self.shared.manifest)
+        if digest is None:
+            manifest.pushed.pop(category, None)
+        else:
+            manifest.pushed[category] = digest
+        manifest.save()

@@ -1,0 +1,1 @@
+"""The monitoring side: targets and Prometheus."""

@@ -1,0 +1,1 @@
+"""The engine: resources, plan, apply, verify, generations, rollback. It knows no BCM and no Slurm."""

@@ -1,0 +1,109 @@
+"""The journal: every run that changed something, with what was there before. Losing it costs rollback only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Optional
+
+from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.plan.model import ADOPT, DELETE, Plan, load
+from bcm_jobstats.plan.resource import State
+
+
+class NoSuchGeneration(JobstatsError):
+    """The number names no generation in the journal."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One run: its number from 1, when it began (UTC), whether it reached its end, and its plan."""
+
+    number: int
+    began: str
+    finished: bool
+    plan: Plan
+
+
+class Generations:
+    """The directory `generations/NNNN/{plan.json, finished}`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def begin(self, plan: Plan) -> int:
+        """Put `plan` on disk, durably, and return its number."""
+        number = max(self._numbers(), default=0) + 1
+        place = self.directory / f"{number:04d}"
+        place.mkdir(parents=True)
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        temporary = place / "plan.json.new"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump({**plan.to_json(), "began": now}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(place / "plan.json")
+        return number
+
+    def finish(self, number: int) -> None:
+        """Note that the run reached its end."""
+        (self.directory / f"{number:04d}" / "finished").touch()
+
+    def all(self) -> list[Generation]:
+        """Every generation, oldest first; one whose plan never reached the disk changed nothing and is left out."""
+        return list(self._all())
+
+    def back_to_before(self, number: Optional[int]) -> dict[str, Optional[State]]:
+        """address -> state it had before generation `number` (default: the last one)."""
+        generations = self.all()
+        wanted = number if number is not None else max((g.number for g in generations), default=0)
+        if wanted not in {generation.number for generation in generations}:
+            there = f"{generations[0].number} to {generations[-1].number}" if generations else "none"
+            raise NoSuchGeneration(
+                f"generation {wanted}", f"is not in the journal (there: {there})", "See: generations"
+            )
+        targets: dict[str, Optional[State]] = {}
+        for generation in reversed(generations):
+            if generation.number >= wanted:
+                targets.update({change.address: change.before for change in generation.plan.changes})
+        return targets
+
+    def unfinished(self) -> set[str]:
+        """Addresses of the last run when it did not reach its end."""
+        last = next(reversed(self.all()), None)
+        return {change.address for change in last.plan.changes} if last and not last.finished else set()
+
+    def acted(self, number: Optional[int]) -> set[str]:
+        """Addresses that acted without a change of state in the generations from `number` on."""
+        generations = self.all()
+        first = number if number is not None else max((g.number for g in generations), default=0)
+        changes = [change for g in generations if g.number >= first for change in g.plan.changes]
+        return {change.address for change in changes if change.before is not None and not change.fields()}
+
+    def originals(self) -> dict[str, State]:
+        """address -> the administrator's state of what we adopted and still hold."""
+        held: dict[str, State] = {}
+        for generation in self.all():
+            for change in generation.plan.changes:
+                if change.action == ADOPT and change.before is not None:
+                    held.setdefault(change.address, change.before)
+                elif change.action == DELETE or change.after == held.get(change.address):
+                    held.pop(change.address, None)
+        return held
+
+    def _numbers(self) -> list[int]:
+        if not self.directory.is_dir():
+            return []
+        return sorted(int(entry.name) for entry in self.directory.iterdir() if entry.name.isdigit())
+
+    def _all(self) -> Iterator[Generation]:
+        for number in self._numbers():
+            place = self.directory / f"{number:04d}"
+            file = place / "plan.json"
+            if file.exists():
+                began = json.loads(file.read_text(encoding="utf-8"))["began"]
+                yield Generation(number, began, (place / "finished").exists(), load(file))

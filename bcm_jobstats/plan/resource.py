@@ -1,0 +1,62 @@
+"""Resources are data; providers are what reads and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+State = Mapping[str, Any]
+"""The fields of one resource, JSON-able; lists are compared in the order given."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing that should exist.
+
+    `values` are the fields we own. `initial` are given at creation and are the administrator's afterwards: never
+    reverted, never drift. `triggers` are address prefixes: a change under one of them makes this resource act again.
+    `mark` names the field that only says whose the thing is.
+    """
+
+    kind: str
+    name: str
+    values: State
+    initial: State = field(default_factory=dict)
+    triggers: tuple[str, ...] = ()
+    mark: str = ""
+
+    @property
+    def address(self) -> str:
+        """`kind.name`, unique in a plan."""
+        return f"{self.kind}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What exists now: every field that can be read, and whether it carries our mark."""
+
+    values: State
+    ours: bool
+
+
+class Provider(Protocol):
+    """Reads and writes one kind of resource. Writes raise a JobstatsError unless the result was read back."""
+
+    kind: str
+    rank: int
+    """Order of creation and change, lowest first."""
+    rank_down: int
+    """Order of removal, on the same scale as `rank`."""
+
+    def read(self, names: Collection[str]) -> Mapping[str, Found]:
+        """All of `names` that exist, and everything else of this kind that carries our mark."""
+
+    def write(self, name: str, before: State | None, after: State) -> None:
+        """Create (`before` is None) or change one resource so that its fields are as in `after`."""
+
+    def remove(self, name: str, before: State) -> State | None:
+        """Remove one resource; a state is returned when something of the administrator's had to stay."""
+
+    def commands(self, name: str, before: State | None, after: State | None) -> list[str]:
+        """The shell or cmsh lines that do the same by hand."""

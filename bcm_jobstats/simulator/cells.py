@@ -1,0 +1,128 @@
+"""What the properties of an object look like in `list`, `show` and `get` (bcm-facts §1.5, §1.7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Callable
+
+from bcm_jobstats.simulator import noderanges
+from bcm_jobstats.simulator.cmdaemon import RESTART
+from bcm_jobstats.simulator.entities import Entity
+from bcm_jobstats.simulator.messages import no_property
+from bcm_jobstats.simulator.places import is_role_service
+from bcm_jobstats.simulator.schema import COMPUTED, LONG, NODES, Field, Submode
+from bcm_jobstats.simulator.session import Session
+
+Cell = Callable[[Entity], str]
+WLM_COLUMNS = {"servers": "slurmserver", "submits": "slurmsubmit", "clients": "slurmclient"}
+
+
+def list_cell(session: Session, field: Field) -> Cell:
+    """How `list` prints a field: lists joined with commas, node lists in dot form."""
+    if field.type == COMPUTED:
+        return computed(session, field.name)
+    name, default = field.name, field.default
+    if field.type == NODES:
+        return lambda entity: ",".join(noderanges.collapse(entity.values.get(name, ())))
+    if field.many:
+        return lambda entity: ",".join(entity.values.get(name, default))
+    return lambda entity: str(entity.values.get(name, default))
+
+
+def submode_cell(submode: Submode) -> Cell:
+    """How `list` and `show` print a submode."""
+    if submode.told == "text":
+        return lambda entity: "<submode>"
+    if submode.told == "names":
+        return lambda entity: ",".join(sorted(entity.entries(submode.name)))
+    return lambda entity: f"<{len(entity.entries(submode.name))} in submode>"
+
+
+def show_cell(session: Session, field: Field) -> Cell:
+    """How `show` prints a field: a long text as its size (``<645B>``)."""
+    if field.type == LONG:
+        return lambda entity: _size(str(entity.values.get(field.name, "")))
+    plain = list_cell(session, field)
+    return lambda entity: inherited(session, entity, field) or plain(entity)
+
+
+def _size(text: str) -> str:
+    return f"<{len(text.encode())}B>" if text else ""
+
+
+def inherited(session: Session, entity: Entity, field: Field) -> str:
+    """A value that a node has from its category, with the category behind it in parentheses (bcm-facts §1.5)."""
+    if entity.kind != "PhysicalNode" or field.name != "softwareimage" or entity.values.get("softwareimage"):
+        return ""
+    name = str(entity.values.get("category", ""))
+    category = session.drafts.get("category", name)
+    image = str(category.values.get("softwareimage", "")) if category else ""
+    return f"{image} ({name})" if image else ""
+
+
+def get_text(session: Session, entity: Entity, name: str) -> str:
+    """What `get` prints: the value alone, several separated by blanks."""
+    schema = session.places.schema(entity)
+    submode, field = schema.submodes.get(name), schema.fields.get(name)
+    if submode is not None:
+        return " ".join(sorted(entity.entries(name))) if submode.told == "names" else submode_cell(submode)(entity)
+    if field is None:
+        if name in entity.extra:
+            return entity.extra[name]
+        raise no_property(name)
+    if field.many:
+        names = list(schema.value(entity, name))
+        ranges = field.type == NODES and session.daemon.switches["get_nodes"] == "ranges"
+        return " ".join(noderanges.collapse(names) if ranges else names)
+    return inherited(session, entity, field) or list_cell(session, field)(entity)
+
+
+def computed(session: Session, name: str) -> Cell:
+    """The fields that nobody sets."""
+    simple: dict[str, Cell] = {
+        "belongstorole": lambda entity: "yes" if is_role_service(entity) else "no",
+        "originalimage": lambda entity: "",
+        "lines": lambda entity: str(len(entity.values.get("excludelist", ()))),
+        "type": lambda entity: _type(session, entity),
+        "status": lambda entity: node_status(session, str(entity.values["hostname"])),
+    }
+    if name in simple:
+        return simple[name]
+    if name == "nodes":
+        return _node_counter(session)
+    return _wlm_nodes(session, WLM_COLUMNS[name])
+
+
+def _type(session: Session, entity: Entity) -> str:
+    return "Slurm" if entity.kind == "SlurmWlmCluster" else entity.kind
+
+
+def node_status(session: Session, node: str) -> str:
+    """The state of a node, and whether it has to be restarted."""
+    daemon = session.daemon
+    flag = f" {RESTART}" if node in daemon.restart_required else ""
+    return daemon.node_status(node) + flag
+
+
+def _node_counter(session: Session) -> Cell:
+    """How many nodes a category or an image has."""
+    devices = session.daemon.state.table("device")
+    by_category = Counter(str(device.values.get("category", "")) for device in devices.values())
+    by_image = Counter(session.daemon.image_of(name) for name in devices)
+
+    def count(entity: Entity) -> str:
+        counted = by_category if entity.kind == "Category" else by_image
+        return str(counted[str(entity.values["name"])])
+
+    return count
+
+
+def _wlm_nodes(session: Session, role: str) -> Cell:
+    resolver = session.daemon.state.resolver
+    members = [(node, resolver.roles(node)[role].role) for node in resolver.with_role(role)]
+
+    def told(entity: Entity) -> str:
+        mine = [node for node, held in members if held.values.get("wlmcluster") == entity.values["name"]]
+        return ",".join(noderanges.collapse(mine))
+
+    return told

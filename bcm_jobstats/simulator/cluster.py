@@ -1,0 +1,152 @@
+"""A simulated BCM cluster to start, drive and stop: the door for tests, demos and the `simulator` sub-command."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bcm_jobstats.simulator.schema import PROFILES
+from bcm_jobstats.simulator.switches import Switches
+
+STOP_SECONDS = 20.0
+NODE_KINDS = ("process", "paper")
+
+
+class SimulatorError(Exception):
+    """The simulator does not start, does not answer, or was asked for something it does not have."""
+
+
+class Simulator:
+    """One simulated cluster in a directory. Its daemon lives until `stop`, whoever started it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @classmethod
+    def start(
+        cls,
+        directory: Path | str,
+        *,
+        profile: str = "bcm10",
+        nodes: int = 4,
+        logins: int = 1,
+        node_kind: str = "process",
+        switches: Mapping[str, str] | None = None,
+    ) -> Simulator:
+        """Make a cluster under `directory` and start it; a directory that holds one goes on from its last state."""
+        if profile not in PROFILES or node_kind not in NODE_KINDS:
+            raise SimulatorError(f"simulator: profiles are {PROFILES}, kinds of node {NODE_KINDS}")
+        simulator = cls(Path(directory).absolute())
+        if simulator.running:
+            raise SimulatorError(f"simulator: already running in {simulator.directory}")
+        settings = {"profile": profile, "nodes": nodes, "logins": logins, "node_kind": node_kind}
+        chosen = Switches(switches).told()
+        simulator._write_settings({**settings, "switches": chosen})
+        simulator._spawn()
+        return simulator
+
+    @classmethod
+    def attach(cls, directory: Path | str) -> Simulator:
+        """The cluster of a directory, which somebody started before."""
+        simulator = cls(Path(directory).absolute())
+        if not (simulator.directory / "cmd" / "cluster.json").exists():
+            raise SimulatorError(f"simulator: none in {directory}")
+        return simulator
+
+    def _write_settings(self, settings: dict[str, Any]) -> None:
+        file = self.directory / "cmd" / "cluster.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            settings = {**json.loads(file.read_text(encoding="utf-8")), "switches": settings["switches"]}
+        file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+
+    def _spawn(self) -> None:
+        """Start the daemon, with this very package on its path wherever the caller stands."""
+        parent = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(entry for entry in (parent, os.environ.get("PYTHONPATH", "")) if entry)
+        done = subprocess.run(
+            [sys.executable, "-m", "bcm_jobstats.simulator.daemon", str(self.directory)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SimulatorError(f"simulator: did not start\n{done.stderr}")
+
+    @property
+    def cmsh(self) -> Path:
+        """The cmsh of the head node."""
+        return self.directory / "bin" / "cmsh"
+
+    @property
+    def pid(self) -> int | None:
+        """The process of the daemon, None when it does not run."""
+        try:
+            pid = int((self.directory / "cmd" / "daemon.pid").read_text(encoding="utf-8"))
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        return pid if os.fsencode(self.directory) in words else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the daemon runs."""
+        return self.pid is not None
+
+    def stop(self) -> None:
+        """End the daemon and with it every process of the nodes. Nothing happens when it does not run."""
+        pid = self.pid
+        if pid is None:
+            return
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            os.kill(pid, signal.SIGTERM)
+            ended, _, _ = select.select([handle], [], [], STOP_SECONDS)
+            if not ended:
+                os.kill(pid, signal.SIGKILL)
+                select.select([handle], [], [], STOP_SECONDS)
+        finally:
+            os.close(handle)
+
+    def control(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """An order of the admin plane, such as ``{"op": "log"}``; the answer is ``{"result": …}``."""
+        try:
+            address = json.loads((self.directory / "cmd" / "client.json").read_text(encoding="utf-8"))["socket"]
+            with socket.socket(socket.AF_UNIX) as link:
+                link.connect(address)
+                link.sendall(json.dumps({"control": dict(order)}).encode() + b"\n")
+                answer: dict[str, Any] = json.loads(link.makefile("rb").readline())
+        except (OSError, ValueError) as error:
+            raise SimulatorError(f"simulator: no answer in {self.directory}: {error}") from error
+        if "error" in answer:
+            raise SimulatorError(answer["error"])
+        return answer
+
+    def status(self) -> dict[str, Any]:
+        """What it is and how it goes."""
+        settings = json.loads((self.directory / "cmd" / "cluster.json").read_text(encoding="utf-8"))
+        told = {"directory": str(self.directory), "running": self.running, "pid": self.pid, **settings}
+        return {**told, **self.control({"op": "status"})["result"]} if told["running"] else told
+
+    def state(self) -> dict[str, Any]:
+        """The committed objects: the same for the same objects, whatever happened before."""
+        told: dict[str, Any] = json.loads((self.directory / "cmd" / "state.json").read_text(encoding="utf-8"))
+        return told
+
+    def addresses(self) -> dict[str, str]:
+        """The address of every node, the head's included."""
+        return {name: str(device["values"]["ip"]) for name, device in self.state()["device"].items()}

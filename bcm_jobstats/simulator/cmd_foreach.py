@@ -1,0 +1,120 @@
+"""`foreach`: the same commands for many objects (bcm-facts §1.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Callable
+
+from bcm_jobstats.simulator import messages
+from bcm_jobstats.simulator.cmd_read import options
+from bcm_jobstats.simulator.noderanges import expand, natural
+from bcm_jobstats.simulator.places import Level
+from bcm_jobstats.simulator.session import Session, command, split
+
+Words = tuple[str, ...]
+BATCH = 200
+"""How many pieces of output are sent together: a message each would make 10,000 nodes slow."""
+
+_OPTIONS = {
+    "nodes=": "n",
+    "category=": "c",
+    "overlay=": "e",
+    "role=": "l",
+    "image=": "m",
+    "type=": "t",
+    "status=": "s",
+    "union": "u",
+    "intersection": "i",
+    "verbose": "v",
+}
+
+
+@command("foreach")
+def foreach(session: Session, words: Words) -> None:
+    """Run commands on several objects: ``foreach -l slurmclient (get hostname)``, ``foreach * (show)``."""
+    chosen, rest = options(words, _OPTIONS)
+    levels, places = session.places.levels, session.places
+    base = [*levels[:-1], Level(places.here.mode)]
+    commands = split(session.loop_body)
+    places.levels = base
+    kept: list[str] = []
+    for name in _objects(session, chosen, rest):
+        places.levels = [*base[:-1], Level(base[-1].mode, name)]
+        with session.kept(kept):
+            _one(session, commands)
+        if len(kept) > BATCH:
+            session.write("".join(kept))
+            kept.clear()
+        if session.failed and session.quit_on_error:
+            break
+    session.write("".join(kept))
+    places.levels = levels
+
+
+def _one(session: Session, commands: Iterable[str]) -> None:
+    for text in commands:
+        session.run_command(text)
+        if session.failed and session.quit_on_error:
+            return
+
+
+def _objects(session: Session, chosen: dict[str, str], names: Iterable[str]) -> list[str]:
+    """The objects in order: those of all groupings together, or only those that are in every one (-i)."""
+    entries = session.places.entries()
+    sets: list[set[str]] = [_group(session, name, value) for name, value in chosen.items() if name in GROUPS]
+    plain = list(names)
+    if plain:
+        told = list(entries) if plain == ["*"] else expand(plain)
+        for name in told:
+            if name not in entries:
+                raise messages.no_such(session.places.what(), name)
+        if not sets:
+            return sorted(told, key=natural) if plain == ["*"] else told
+        sets.append(set(told))
+    if not sets:
+        raise messages.usage("foreach [options] <names> (commands)")
+    both = set.intersection if "intersection" in chosen else set.union
+    return sorted(both(*sets), key=natural)
+
+
+def _group(session: Session, grouping: str, value: str) -> set[str]:
+    if session.places.here.mode != "device":
+        raise messages.wrong_mode(f"foreach --{grouping}")
+    return {name for one in value.split(",") for name in GROUPS[grouping](session, one)}
+
+
+def _by_value(field: str) -> Callable[[Session, str], Iterable[str]]:
+    def members(session: Session, value: str) -> Iterable[str]:
+        devices = session.places.entries()
+        return [name for name, device in devices.items() if str(device.values.get(field, "")) == value]
+
+    return members
+
+
+def _overlay(session: Session, name: str) -> Iterable[str]:
+    state = session.daemon.state
+    overlay = state.table("configurationoverlay").get(name)
+    if overlay is None:
+        raise messages.no_such("overlay", name)
+    return state.resolver.members(overlay)
+
+
+def _type(session: Session, kind: str) -> Iterable[str]:
+    return [name for name, device in session.places.entries().items() if device.kind.lower() == kind.lower()]
+
+
+def _status(session: Session, status: str) -> Iterable[str]:
+    entries = session.places.entries()
+    return [name for name in entries if status.upper() in session.daemon.node_status(name).split()]
+
+
+GROUPS: dict[str, Callable[[Session, str], Iterable[str]]] = {
+    "nodes": lambda session, value: expand([value]),
+    "category": _by_value("category"),
+    "overlay": _overlay,
+    "role": lambda session, value: session.daemon.state.resolver.with_role(value),
+    "image": lambda session, value: [n for n in session.places.entries() if session.daemon.image_of(n) == value],
+    "type": _type,
+    "status": _status,
+}
+"""The groupings of device mode by option."""

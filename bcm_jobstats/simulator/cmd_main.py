@@ -1,0 +1,26 @@
+"""The main mode: what version runs (bcm-facts §1.7)."""
+
+from __future__ import annotations
+
+from bcm_jobstats.simulator import messages
+from bcm_jobstats.simulator.schema import BCM10, BCM11
+from bcm_jobstats.simulator.session import Session, command
+
+VERSIONS = {BCM10: "10.0", BCM11: "11.0"}
+
+
+@command("versioninfo")
+def version_info(session: Session, words: tuple[str, ...]) -> None:
+    """The versions of BCM and its parts."""
+    del words
+    if session.places.here.mode != "main":
+        raise messages.wrong_mode("versioninfo")
+    rows = (
+        ("Cluster Manager", VERSIONS[session.daemon.profile]),
+        ("CMDaemon", "3.0"),
+        ("CMDaemon Build Index", "156921"),
+        ("CMDaemon Build Hash", "simulated"),
+        ("Database Version", "36294"),
+    )
+    session.write("Version Information\n" + "-" * 23 + "\n")
+    session.write("".join(f"{label:<22} {value}\n" for label, value in rows))

@@ -1,0 +1,145 @@
+"""The daemon process of a simulator: ``python -m bcm_jobstats.simulator.daemon DIR`` returns when it serves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bcm_jobstats.simulator.addresses import claim_network
+from bcm_jobstats.simulator.cmdaemon import CMDaemon
+from bcm_jobstats.simulator.headtree import make_head, seed_paper_image
+from bcm_jobstats.simulator.layout import Layout, fresh
+from bcm_jobstats.simulator.noderunner import NodeRunner, SimulatedNode
+from bcm_jobstats.simulator.papernodes import PaperNodes
+from bcm_jobstats.simulator.server import Server
+from bcm_jobstats.simulator.state import State, load, write_atomically
+from bcm_jobstats.simulator.switches import Switches
+
+PAPER, PROCESS = "paper", "process"
+LONGEST_SOCKET_PATH = 100
+READY = b"ready\n"
+
+
+def main(directory: Path) -> int:
+    """Fork the daemon and wait until it serves; 1 when it does not, with the reason on stderr."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with os.fdopen(reader, "rb") as stream:
+            answer = stream.read()
+        if answer != READY:
+            sys.stderr.write(answer.decode())
+        return int(answer != READY)
+    os.close(reader)
+    os.setsid()
+    try:
+        _serve(directory, writer)
+    except BaseException:
+        os.write(writer, traceback.format_exc().encode())
+        raise
+    return 0
+
+
+def _serve(directory: Path, ready: int) -> None:
+    _detach(directory)
+    settings = json.loads((directory / "cmd" / "cluster.json").read_text(encoding="utf-8"))
+    network, claim = claim_network(str(settings.get("network", "")))
+    layout = Layout(settings["profile"], settings["nodes"], settings["logins"], network)
+    write_atomically(directory / "cmd" / "cluster.json", json.dumps({**settings, "network": network}, indent=1))
+    daemon = _daemon(directory, layout, settings)
+    path = _socket_path(directory)
+    server = Server(path, daemon)
+
+    def stop(number: int, frame: object) -> None:
+        del number, frame
+        server.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    (directory / "cmd" / "daemon.pid").write_text(f"{os.getpid()}\n", encoding="utf-8")
+    write_atomically(directory / "cmd" / "client.json", json.dumps({"socket": str(path)}))
+    daemon.start(daemon.settle)
+    os.write(ready, READY)
+    os.close(ready)
+    try:
+        server.run()
+    finally:
+        _end(directory, path, daemon)
+        claim.close()
+
+
+def _detach(directory: Path) -> None:
+    """Leave the caller's terminal and pipes: messages go to ``cmd/daemon.log``."""
+    log = os.open(directory / "cmd" / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+
+
+def _daemon(directory: Path, layout: Layout, settings: dict[str, Any]) -> CMDaemon:
+    file = directory / "cmd" / "state.json"
+    state = load(file) if file.exists() else fresh(layout)
+    kind = settings["node_kind"]
+    make_head(directory, layout.profile, _seeder(kind))
+    switches = Switches(settings["switches"], directory / "cmd" / "switches.json")
+    holder: dict[str, CMDaemon] = {}
+
+    def tell(text: str) -> None:
+        if "daemon" in holder:
+            holder["daemon"].events.add([text])
+
+    runner = _runner(directory, kind, state, tell)
+    daemon = holder["daemon"] = CMDaemon(directory, layout.profile, state, runner, switches)
+    if kind == PROCESS:
+        daemon.provision()
+    return daemon
+
+
+def _seeder(kind: str) -> Any:
+    if kind == PAPER:
+        return seed_paper_image
+    from bcm_jobstats.simulator.imagetree import seed_image  # paper nodes need none of it
+
+    return seed_image
+
+
+def _runner(directory: Path, kind: str, state: State, tell: Any) -> NodeRunner:
+    devices = {name: device for name, device in state.table("device").items() if device.kind == "PhysicalNode"}
+    nodes = [SimulatedNode(name, str(device.values["ip"])) for name, device in devices.items()]
+    if kind == PAPER:
+        return PaperNodes(nodes)
+    from bcm_jobstats.simulator.processnodes import ProcessNodes  # paper nodes need none of it
+
+    nodes = [replace(node, root=directory / "nodes" / node.name) for node in nodes]
+    for node in nodes:
+        (directory / "nodes" / node.name).mkdir(parents=True, exist_ok=True)
+    return ProcessNodes(nodes, shared=directory / "cm" / "shared", on_event=tell)
+
+
+def _socket_path(directory: Path) -> Path:
+    """In the directory, or in a short one of its own when the path would be too long for a socket."""
+    path = directory / "cmd" / "daemon.sock"
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        return Path(tempfile.mkdtemp(prefix="bcm-simulator-")) / "daemon.sock"
+    path.unlink(missing_ok=True)
+    return path
+
+
+def _end(directory: Path, path: Path, daemon: CMDaemon) -> None:
+    daemon.close()
+    path.unlink(missing_ok=True)
+    if path.parent != directory / "cmd":
+        shutil.rmtree(path.parent, ignore_errors=True)
+    for name in ("client.json", "daemon.pid"):
+        (directory / "cmd" / name).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,86 @@
+"""Faults that a test arms beforehand: each strikes once, the Nth time its occasion comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Event, Lock
+from typing import Any
+
+REFUSE_COMMIT, HANG_COMMIT, HANG_CONNECT = "refuse_commit", "hang_commit", "hang_connect"
+DROP_BEFORE_COMMIT, DROP_AFTER_COMMIT, DROP_OUTPUT = "drop_before_commit", "drop_after_commit", "drop_output"
+EVENTS, EVENTS_ANYWAY = "events", "events_anyway"
+KINDS = (
+    REFUSE_COMMIT,  # the commit is refused with the validation table of field and message
+    HANG_COMMIT,  # the commit is not begun until the hang is released
+    HANG_CONNECT,  # the session does not begin until the hang is released
+    DROP_BEFORE_COMMIT,  # the connection breaks, nothing was committed
+    DROP_AFTER_COMMIT,  # the connection breaks, all was committed
+    DROP_OUTPUT,  # the connection breaks after so many lines of a session's output
+    EVENTS,  # event lines come between the lines of a session's output, unless it disabled or hid events
+    EVENTS_ANYWAY,  # the same, whatever the session asked for
+)
+
+
+class DroppedError(Exception):
+    """The connection of a session breaks here."""
+
+
+@dataclass
+class Fault:
+    """One armed fault."""
+
+    kind: str
+    nth: int = 1
+    field: str = "name"
+    message: str = "Refused by a fault"
+    lines: int = 0
+    texts: tuple[str, ...] = ("bcm-head: Check 'ManagedServicesOk' is in state PASS",)
+
+
+class Faults:
+    """The armed faults, and the place where hanging sessions wait."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._armed: list[Fault] = []
+        self._release = Event()
+
+    def arm(self, order: Mapping[str, Any]) -> None:
+        """Arm the fault that an order describes; a kind that does not exist is a ValueError."""
+        told = {name: value for name, value in order.items() if name != "op"}
+        if told.get("kind") not in KINDS:
+            raise ValueError(f"simulator: no fault {told.get('kind')!r}; there are {', '.join(KINDS)}")
+        if "texts" in told:
+            told["texts"] = tuple(told["texts"])
+        with self._lock:
+            self._armed.append(Fault(**told))
+
+    def clear(self) -> None:
+        """Disarm all faults."""
+        with self._lock:
+            self._armed.clear()
+
+    def armed(self) -> list[dict[str, Any]]:
+        """What is still armed."""
+        return [{"kind": fault.kind, "nth": fault.nth} for fault in self._armed]
+
+    def strike(self, kind: str) -> Fault | None:
+        """The occasion for a kind of fault came: the fault that strikes now, if one does."""
+        with self._lock:
+            for fault in self._armed:
+                if fault.kind == kind:
+                    fault.nth -= 1
+                    if fault.nth == 0:
+                        self._armed.remove(fault)
+                        return fault
+        return None
+
+    def hang(self) -> None:
+        """Wait until somebody releases whatever hangs."""
+        self._release.wait()
+
+    def release(self) -> None:
+        """Let everything go on that hangs now."""
+        self._release.set()
+        self._release = Event()

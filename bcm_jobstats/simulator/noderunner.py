@@ -1,0 +1,59 @@
+"""What the simulated CMDaemon can do on its nodes; the port between the daemon and the kinds of node."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+
+class ServiceState(str, Enum):
+    """States of a managed service (bcm-facts §3.3)."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+    STOPPED = "STOPPED"
+    FAILING = "FAILING"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How CMDaemon looks after one service on one node (bcm-facts §3.3)."""
+
+    monitored: bool = True
+    autostart: bool = True
+
+
+@dataclass(frozen=True)
+class SimulatedNode:
+    """A node as the daemon knows it: its name, its loopback address and its file tree (None on paper nodes)."""
+
+    name: str
+    address: str
+    root: Path | None = None
+
+
+class NodeRunner(Protocol):
+    """The nodes of one simulated cluster. All calls are thread-safe and return when the work is done."""
+
+    def settle(self, wanted: Mapping[str, Mapping[str, Wish]]) -> list[str]:
+        """Make every node run just the services of `wanted` (node -> service -> wish); missing nodes run none.
+
+        A service that is new is started when its wish has autostart; one that is gone is stopped when its wish
+        had autostart, else left running and forgotten (bcm-facts §3.3). Returns event texts such as
+        ``node001: Service cups was started``.
+        """
+
+    def states(self, node: str) -> dict[str, ServiceState]:
+        """The state of every service CMDaemon looks after on `node`."""
+
+    def act(self, action: str, node: str, service: str) -> bool:
+        """Do `action` (start, stop, restart, reset) as cmsh would; False when it failed or the service is unknown."""
+
+    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
+        """Sync `image` to each node's tree, deletions included (imageupdate); node -> changed relative paths."""
+
+    def close(self) -> None:
+        """Stop every process this runner started and wait for it."""

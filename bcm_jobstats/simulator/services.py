@@ -1,0 +1,84 @@
+"""Which services CMDaemon looks after on a node, and how: own, from the category, from generic roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bcm_jobstats.simulator.entities import Entity
+from bcm_jobstats.simulator.noderunner import Wish
+from bcm_jobstats.simulator.resolver import Held, names_in
+from bcm_jobstats.simulator.state import State
+
+ROLE_MARK = "belongstorole"
+"""Kept on a service entry that only tunes a service of a role, so that it goes when the role goes."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A service in effect on a node: how it is set, and whether a role brought it."""
+
+    entity: Entity
+    of_role: bool
+
+    @property
+    def wish(self) -> Wish:
+        """How CMDaemon looks after it. A role's service is monitored and autostarted (bcm-facts §13 #15)."""
+        default = "yes" if self.of_role else "no"
+        switch = {name: self.entity.values.get(name, default) == "yes" for name in ("monitored", "autostart")}
+        return Wish(**switch)
+
+
+Services = dict[str, Looked]
+
+
+def role_services(roles: Iterable[Held]) -> list[str]:
+    """The services that generic roles with `Add services yes` bring (bcm-facts §3.2)."""
+    return [
+        service
+        for held in roles
+        if held.role.kind == "GenericRole" and held.role.values.get("addservices", "yes") == "yes"
+        for service in names_in(held.role, "services")
+    ]
+
+
+def from_roles(service: str) -> Entity:
+    """The entry of a service that a role brings."""
+    return Entity("OSServiceConfig", {"service": service, ROLE_MARK: "yes", "monitored": "yes", "autostart": "yes"})
+
+
+def merged(roles: Iterable[Held], *holders: Entity | None) -> Services:
+    """Services of roles, then of the holders, of which a later one overrules an earlier (category, then device)."""
+    found = {name: Looked(from_roles(name), True) for name in role_services(roles)}
+    for holder in holders:
+        for name, entity in (holder.entries("services") if holder is not None else {}).items():
+            brought = name in found and found[name].of_role
+            if brought or entity.values.get(ROLE_MARK) != "yes":
+                found[name] = Looked(entity, brought)
+    return found
+
+
+def services_of(state: State, node: str, device: Entity | None = None) -> Services:
+    """The services in effect on a node."""
+    device = device or state.table("device")[node]
+    category = state.table("category").get(str(device.values.get("category", "")))
+    return merged(state.resolver.roles_of(node, device).values(), category, device)
+
+
+def wanted(state: State, nodes: Iterable[str]) -> dict[str, Mapping[str, Wish]]:
+    """What every node should run. Nodes with the same roles and nothing of their own share one answer."""
+    shared: dict[tuple[int, str], Mapping[str, Wish]] = {}
+    result: dict[str, Mapping[str, Wish]] = {}
+    devices = state.table("device")
+    for node in nodes:
+        device = devices[node]
+        roles = state.resolver.roles_of(node, device)
+        key = (id(roles), str(device.values.get("category", "")))
+        if device.entries("services") or key not in shared:
+            wishes = {name: looked.wish for name, looked in services_of(state, node, device).items()}
+            if device.entries("services") or device.entries("roles"):
+                result[node] = wishes
+                continue
+            shared[key] = wishes
+        result[node] = shared[key]
+    return result

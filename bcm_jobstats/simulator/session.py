@@ -1,0 +1,220 @@
+"""A session of cmsh: it takes lines, runs their commands and writes what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Callable, Optional
+
+from bcm_jobstats.simulator import grammar, messages, shellish
+from bcm_jobstats.simulator.cmdaemon import CMDaemon
+from bcm_jobstats.simulator.drafts import Drafts
+from bcm_jobstats.simulator.faults import EVENTS, EVENTS_ANYWAY
+from bcm_jobstats.simulator.grammar import Command
+from bcm_jobstats.simulator.kinds import MODES, OTHER_MODES, schemas
+from bcm_jobstats.simulator.layout import HEAD
+from bcm_jobstats.simulator.places import Level, Places
+
+Handler = Callable[["Session", tuple[str, ...]], None]
+COMMANDS: dict[str, Handler] = {}
+"""The commands by name; the modules of commands enter themselves here."""
+
+ALIASES = {
+    "ls": ("list",),
+    "..": ("exit",),
+    "/": ("home",),
+    "?": ("help",),
+    "ds": ("device", "status"),
+    "-": ("goto", "-"),
+}
+"""The built-in aliases (bcm-facts §1.2)."""
+
+parsed = lru_cache(maxsize=4096)(grammar.parse)
+split = lru_cache(maxsize=1024)(grammar.split)
+
+
+class QuitError(Exception):
+    """The session ends here."""
+
+
+def command(*names: str) -> Callable[[Handler], Handler]:
+    """Enter a function as a command of cmsh."""
+
+    def entered(function: Handler) -> Handler:
+        COMMANDS.update(dict.fromkeys(names, function))
+        return function
+
+    return entered
+
+
+class Session:
+    """One cmsh: its place, its pending changes, and its output."""
+
+    def __init__(
+        self,
+        daemon: CMDaemon,
+        write: Callable[[str], None],
+        error: Optional[Callable[[str], None]] = None,
+        *,
+        events: bool = False,
+    ) -> None:
+        self.daemon = daemon
+        self._write = write
+        self._error = error if daemon.switches["errors_to"] == "stderr" else None
+        self.show_events = events
+        self._seen = len(daemon.events)
+        self.catalogue = schemas(daemon.profile)
+        self._submodes = {name for schema in self.catalogue.values() for name in schema.submodes}
+        self.drafts = Drafts(lambda: daemon.state)
+        self.places = Places(self.drafts, self.catalogue)
+        self.before: list[Level] = []
+        self.loop_body = ""
+        self.foreach: Optional[str] = None
+        self.delimiter = ""
+        self.quit_on_error = False
+        self.echo = False
+        self.failed = False
+
+    def write(self, text: str) -> None:
+        """Print, with the events that came meanwhile before it."""
+        self._events()
+        self._write(text)
+
+    @contextmanager
+    def kept(self, kept: list[str]) -> Iterator[None]:
+        """Keep what is printed meanwhile instead of printing it."""
+        outer, self._write = self._write, kept.append
+        try:
+            yield
+        finally:
+            self._write = outer
+
+    def _events(self) -> None:
+        fresh = self.daemon.events.since(self._seen)
+        self._seen += len(fresh)
+        if fresh and self.show_events:
+            self._write("".join(line + "\n" for line in fresh))
+        fault = self.daemon.faults.strike(EVENTS_ANYWAY)
+        fault = fault or (self.daemon.faults.strike(EVENTS) if self.show_events else None)
+        if fault:
+            self.daemon.events.add(fault.texts)
+            lines = self.daemon.events.since(self._seen)
+            self._seen += len(lines)
+            self._write("".join(line + "\n" for line in lines))
+
+    def run_line(self, line: str) -> None:
+        """Run the commands of a line; one that fails does not keep the next from running, unless -q was given."""
+        try:
+            pieces = split(line)
+        except messages.CmshError as error:
+            self._fail(error)
+            return
+        for piece in pieces:
+            if self.echo:
+                self._write(piece + "\n")
+            self.run_command(piece)
+            if self.failed and self.quit_on_error:
+                raise QuitError
+
+    def run_command(self, text: str) -> None:
+        """Run one command as written: shell commands and substitutions as cmsh does them (bcm-facts §1.2)."""
+        self.failed = False
+        self.places.state = self.daemon.state
+        try:
+            if text.startswith("!"):
+                self.write(shellish.run(text[1:], self.daemon.directory))
+                return
+            if "`" in text:
+                text = shellish.substitute(text, self.daemon.directory)
+            self._run(parsed(text))
+        except messages.CmshError as error:
+            self._fail(error)
+
+    def _fail(self, error: messages.CmshError) -> None:
+        (self._error or self._write)(f"{error}\n")
+        self.failed = True
+
+    def _run(self, told: Command) -> None:
+        if not told.words:
+            return
+        self.loop_body = told.body
+        if not (told.pipe or told.redirect):
+            self.execute(told.words)
+            return
+        kept: list[str] = []
+        with self.kept(kept):
+            self.execute(told.words)
+        directory, output = self.daemon.directory, "".join(kept)
+        if told.pipe:
+            self.write(shellish.pipe(told.pipe, output, directory))
+        else:
+            shellish.redirect(told.redirect, output, directory, append=told.append)
+
+    def execute(self, words: Sequence[str]) -> None:
+        """Run a command in words: a mode, a submode of the object in use, or a command proper."""
+        word, rest = words[0], tuple(words[1:])
+        if word in ALIASES:
+            self.execute((*ALIASES[word], *rest))
+        elif word in MODES:
+            self._mode(word, rest)
+        elif word in OTHER_MODES:
+            raise messages.not_simulated(word)
+        elif word not in self._submodes or not self._entered(word, rest):
+            handler = COMMANDS.get(word)
+            if handler is None:
+                raise messages.unknown_command(word)
+            handler(self, rest)
+
+    def _mode(self, word: str, rest: tuple[str, ...]) -> None:
+        """A bare mode is entered; with a command after it one stays only where that command leads (bcm-facts §1.2)."""
+        old = self.places.levels
+        entered = [Level(word)]
+        only = list(self.drafts.table(word)) if word == "wlm" else []
+        if len(only) == 1:
+            entered = [Level(word, only[0])]
+        self.go([Level(word)] if rest else entered)
+        if not rest:
+            return
+        try:
+            self.execute(rest)
+        except messages.CmshError:
+            self.places.levels = old
+            raise
+        if self.places.levels == [Level(word)]:
+            self.places.levels = old
+
+    def _entered(self, word: str, rest: tuple[str, ...]) -> bool:
+        """Enter a submode: of the object in use, or of the object named after it (``device roles node001``)."""
+        levels = self.places.levels
+        if not levels or levels[-1].mode == "main":
+            return False
+        chosen = levels[-1].chosen
+        if not rest and chosen is None:
+            return False
+        owner = [*levels[:-1], Level(levels[-1].mode, rest[0] if rest else chosen)]
+        entity = self.places.find(str(owner[-1].chosen), owner)
+        if entity is None:
+            if rest and chosen is None:
+                raise messages.no_such(self.places.what(), rest[0])
+            return False
+        submode = self.places.schema(entity).submodes.get(word)
+        if submode is None:
+            return False
+        self.go([*owner, Level(word, word if submode.single else None)])
+        return True
+
+    def go(self, levels: list[Level]) -> None:
+        """Be somewhere else; `goto -` leads back."""
+        self.before = self.places.levels
+        self.places.levels = levels
+
+    def prompt(self) -> str:
+        """The prompt of an interactive session."""
+        return self.places.prompt(HEAD)
+
+    def finish(self) -> None:
+        """The end of the session: pending changes are dropped, or committed when the switch says `keep`."""
+        pending = self.drafts.pending()
+        if pending and self.daemon.switches["uncommitted"] == "keep":
+            self.daemon.commit(pending)

@@ -1,0 +1,56 @@
+"""What nobody could confirm about BCM, as switches: one per unknown (bcm-facts §13)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "uncommitted": ("discard", "keep"),  # what becomes of changes at the end of -c (§13 #4); keep = committed then
+    "exit_status": ("zero", "honest"),  # always 0, or 1 when the last command failed or -q stopped (§13 #3)
+    "empty_get": ("line", "nothing"),  # `get` of an empty property prints an empty line or nothing
+    "json_cells": ("cut", "full"),  # whether `list -d {}` cuts cells at the column width
+    "get_nodes": ("ranges", "names"),  # whether `get nodes` prints node001..node003 or every name
+    "generic_assign": ("yes", "no"),  # whether `assign generic::NAME` makes a role (§13 #1)
+    "errors_to": ("stdout", "stderr"),  # where error texts go
+    "services_follow": ("commit", "imageupdate"),  # when role services appear on running nodes (§13 #11)
+}
+"""The switches and their values; the first is the default."""
+
+NUMBERS = {"settle_delay": "0"}
+"""Switches that hold a number of seconds: how long CMDaemon takes until nodes follow a commit."""
+
+
+class Switches:
+    """The switches of one simulated BCM."""
+
+    def __init__(self, chosen: Mapping[str, str] | None = None, file: Path | None = None) -> None:
+        self._file: Path | None = None
+        self._values = {name: values[0] for name, values in CHOICES.items()}
+        self._values.update(NUMBERS)
+        for name, value in (chosen or {}).items():
+            self.set(name, value)
+        self._file = file
+        self._save()
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def set(self, name: str, value: str) -> None:
+        """Turn a switch; a switch or value that does not exist is a ValueError."""
+        if name in NUMBERS:
+            float(value)
+        elif value not in CHOICES.get(name, ()):
+            raise ValueError(f"simulator: no switch {name}={value}; there are {CHOICES}")
+        self._values[name] = value
+        self._save()
+
+    def _save(self) -> None:
+        """Keep them where the client process finds them when the daemon does not answer."""
+        if self._file is not None:
+            self._file.write_text(json.dumps(self._values), encoding="utf-8")
+
+    def told(self) -> dict[str, str]:
+        """All switches, for a file or a report."""
+        return dict(self._values)

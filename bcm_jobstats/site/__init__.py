@@ -1,0 +1,21 @@
+"""The site file: what an administrator decides, loaded and checked with file and line for everything that is wrong."""
+
+from __future__ import annotations
+
+from bcm_jobstats.site.load import load_site
+from bcm_jobstats.site.problems import Problem, SiteError
+from bcm_jobstats.site.reference import SettingDoc, reference, template
+from bcm_jobstats.site.schema import Attach, Exporter, Role, Site
+
+__all__ = [
+    "Attach",
+    "Exporter",
+    "Problem",
+    "Role",
+    "SettingDoc",
+    "Site",
+    "SiteError",
+    "load_site",
+    "reference",
+    "template",
+]

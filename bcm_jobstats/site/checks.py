@@ -1,0 +1,115 @@
+"""What no single setting can see: names that no definition knows, ports that collide, places that cannot work.
+
+All of it is checked without a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Optional, Protocol
+
+from bcm_jobstats.site.problems import Problem, did_you_mean
+from bcm_jobstats.site.schema import Site
+
+BCM_PORTS = {8081: "CMDaemon"}
+"""Ports taken on every node that BCM manages (bcm-facts §9)."""
+
+
+class KnownExporter(Protocol):
+    """What the checks ask of an exporter's definition."""
+
+    @property
+    def role(self) -> str:
+        """The role that runs it."""
+
+    @property
+    def port(self) -> int:
+        """The port the definition gives it."""
+
+
+class Known(Protocol):
+    """What the checks ask of the definitions."""
+
+    @property
+    def exporters(self) -> Mapping[str, KnownExporter]:
+        """The exporters by name."""
+
+
+def problems(site: Site, known: Optional[Known]) -> Iterator[Problem]:
+    """Everything wrong in a site file whose settings are well formed, each one by one."""
+    yield from _places(site)
+    if known is not None:
+        yield from _unknown_names(site, known)
+        yield from _ports(site, known)
+        yield from _empty_roles(site, known)
+
+
+def _problem(site: Site, path: str, cause: str, remedy: str) -> Problem:
+    return Problem(site.origin.file, site.origin.line(path), f"{path}: {cause}", remedy)
+
+
+def _places(site: Site) -> Iterator[Problem]:
+    if PurePosixPath(site.targets.directory).parent == PurePosixPath("/"):
+        remedy = "temporary files go next to it: use a folder below one, as /cm/shared/apps/jobstats/prometheus-targets"
+        yield _problem(site, "targets.directory", f"{site.targets.directory} lies directly below /", remedy)
+    for name, role in site.roles.items():
+        if role.attach.with_role == f"generic::{name}":
+            remedy = "name the role it is to follow, such as slurmclient"
+            yield _problem(site, f"roles.{name}.attach.with_role", "a role cannot follow itself", remedy)
+
+
+def _unknown_names(site: Site, known: Known) -> Iterator[Problem]:
+    roles = {role_of(site, known, name) for name in known.exporters}
+    for name in site.roles:
+        if name not in roles:
+            yield _problem(site, f"roles.{name}", "no exporter belongs to this role", did_you_mean(name, roles))
+    for name in site.exporters:
+        if name not in known.exporters:
+            remedy = did_you_mean(name, known.exporters)
+            yield _problem(site, f"exporters.{name}", "no definition knows this exporter", remedy)
+
+
+def enabled(site: Site, known: Known) -> list[str]:
+    """The names of the exporters that the site runs, those of the lowest default port first."""
+    names = sorted(known.exporters, key=lambda name: (known.exporters[name].port, name))
+    return [name for name in names if _runs(site, name, role_of(site, known, name))]
+
+
+def _runs(site: Site, exporter: str, role: str) -> bool:
+    wanted = role in site.roles and site.roles[role].enabled
+    return wanted and (exporter not in site.exporters or site.exporters[exporter].enabled)
+
+
+def role_of(site: Site, known: Known, exporter: str) -> str:
+    """The role an exporter belongs to: the site's choice, else the definition's."""
+    chosen = site.exporters[exporter].role if exporter in site.exporters else None
+    return chosen or known.exporters[exporter].role
+
+
+def port_of(site: Site, known: Known, exporter: str) -> int:
+    """The port an exporter gets: the site's, else the definition's."""
+    chosen = site.exporters[exporter].port if exporter in site.exporters else None
+    return known.exporters[exporter].port if chosen is None else chosen
+
+
+def _ports(site: Site, known: Known) -> Iterator[Problem]:
+    """All roles count together: nothing keeps two of them from one node."""
+    owners = dict(BCM_PORTS)
+    for name in enabled(site, known):
+        port = port_of(site, known, name)
+        if port in owners:
+            own = name in site.exporters and site.exporters[name].port is not None
+            path = f"exporters.{name}.port" if own else f"roles.{role_of(site, known, name)}"
+            remedy = f"set exporters.{name}.port to a free port"
+            yield _problem(site, path, f"{name} and {owners[port]} would both listen on port {port}", remedy)
+        owners.setdefault(port, name)
+
+
+def _empty_roles(site: Site, known: Known) -> Iterator[Problem]:
+    busy = {role_of(site, known, name) for name in enabled(site, known)}
+    roles = {role_of(site, known, name) for name in known.exporters}
+    for name, role in site.roles.items():
+        if role.enabled and name in roles - busy:
+            remedy = f"enable one, or set roles.{name}.enabled to false"
+            yield _problem(site, f"roles.{name}", "all exporters of this role are disabled", remedy)

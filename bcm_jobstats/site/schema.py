@@ -1,0 +1,185 @@
+"""The settings of the site file, each declared once with its type, its default and its line of documentation."""
+
+# ruff: noqa: RUF009 - setting() and its like return dataclass fields
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Optional
+
+from bcm_jobstats.site import kinds
+from bcm_jobstats.site.durations import Duration
+from bcm_jobstats.site.settings import Origin, optional, setting
+from bcm_jobstats.site.structure import ListOf, MapOf, Section
+
+PRIORITY = kinds.Whole(
+    "a whole number from 0 to 1000",
+    0,
+    1000,
+    barred=((250, "BCM keeps it for roles of categories"), (750, "BCM keeps it for roles of nodes")),
+)
+"""Overlay priorities (bcm-facts §2)."""
+
+SYSTEM_UID = kinds.Whole("a system user's number from 100 to 999", 100, 999)
+"""BCM's rogueprocess check flags user ids from 1000 (design §5)."""
+
+
+@dataclass(frozen=True)
+class Enable:
+    """How services are made to start."""
+
+    mode: str = setting(
+        "auto",
+        kinds.Choice("auto", "generic-role", "services"),
+        "A role with its services, or services of categories and nodes; auto takes the role where BCM allows it.",
+    )
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Where a role goes: exactly one of four forms, told apart by `form`."""
+
+    with_role: Optional[str] = optional(kinds.BCM_ROLE, "To all that carries this BCM role.", "slurmclient")
+    overlay: Optional[str] = optional(
+        kinds.OVERLAY, "Alone: into this overlay of yours. With others: the name of an overlay of our own.", "jobstats"
+    )
+    categories: tuple[str, ...] = setting((), ListOf(kinds.CATEGORY), "The categories of our own overlay.", "[dgx]")
+    nodes: tuple[str, ...] = setting((), kinds.NODES, "The nodes of our own overlay.", '["dgx-[01-04]"]')
+    all_head_nodes: bool = setting(False, kinds.SWITCH, "Whether our own overlay takes in all head nodes.")
+    manual: bool = setting(False, kinds.SWITCH, "Overlay and role are ours, you assign nodes and categories.")
+
+    @property
+    def form(self) -> str:
+        """`with_role`, `own` (overlay of our own), `existing` (overlay of the administrator's) or `manual`."""
+        if self.with_role:
+            return "with_role"
+        if self.manual:
+            return "manual"
+        return "own" if self.categories or self.nodes or self.all_head_nodes else "existing"
+
+
+def one_form(attach: Attach) -> Iterator[tuple[str, str]]:
+    """What is wrong with an attachment as a whole."""
+    members = [name for name in ("categories", "nodes", "all_head_nodes") if getattr(attach, name)]
+    given = members + (["overlay"] if attach.overlay else [])
+    remedy = "give one of: with_role; overlay with categories, nodes or all_head_nodes; overlay alone; manual: true"
+    if attach.with_role and (given or attach.manual):
+        yield f"with_role excludes {', '.join(given + ['manual'] * attach.manual)}", remedy
+    elif attach.manual and members:
+        yield f"manual excludes {', '.join(members)}", remedy
+    elif not (attach.with_role or given or attach.manual):
+        yield "does not say where the role goes", remedy
+
+
+@dataclass(frozen=True)
+class Role:
+    """One role of ours: whether it is wanted, and where."""
+
+    enabled: bool = setting(True, kinds.SWITCH, "Whether the cluster gets this role; naming a role enables it.")
+    attach: Attach = setting(
+        Attach(with_role="slurmclient"), Section(Attach, one_form), "Where it goes: exactly one form."
+    )
+    priority: Optional[int] = optional(
+        PRIORITY, "Priority of our overlay; unset: 500 when it is made, and yours from then on.", "510"
+    )
+
+
+ROLES: Mapping[str, Role] = {"jobstats": Role()}
+"""The roles of a site file that names none."""
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """What a site changes in an exporter's definition; unset means: as the definition says."""
+
+    enabled: bool = setting(True, kinds.SWITCH, "Whether the role runs this exporter.")
+    role: Optional[str] = optional(
+        kinds.ROLE, "The role that runs it, so that GPU nodes alone have it.", "jobstats-gpu"
+    )
+    port: Optional[int] = optional(kinds.PORT, "The port it listens on.", "9100")
+    binary: Optional[str] = optional(
+        kinds.ABSOLUTE, "The program in the software image.", "/usr/local/bin/node_exporter"
+    )
+    arguments: tuple[str, ...] = setting(
+        (), ListOf(kinds.ARGUMENT, repeats=True), "Arguments added to the definition's.", '["--log.level=warn"]'
+    )
+    memory: Optional[str] = optional(kinds.MEMORY, "The most memory it may take.", "256M")
+    cpu: Optional[str] = optional(kinds.CPU, "The most CPU time it may take; 100% is one core.", "50%")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Prometheus' targets."""
+
+    directory: str = setting(
+        "/cm/shared/apps/jobstats/prometheus-targets",
+        kinds.ABSOLUTE,
+        "Shared folder with one target file per node and role.",
+    )
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """The Prometheus server."""
+
+    url: str = setting("http://localhost:9090", kinds.URL, "Where Prometheus answers.")
+    scrape_interval: Duration = setting(
+        Duration(30_000), kinds.DURATION, "How often it asks each exporter; jobstats counts on 30s at most."
+    )
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """What the nodes' Slurm is like."""
+
+    cgroup: str = setting(
+        "v2", kinds.Choice("v1", "v2"), "The cgroup version the nodes boot with: v2 since DGX OS 6 and RHEL 9."
+    )
+
+
+@dataclass(frozen=True)
+class User:
+    """The system user that exporters run as, the same on every node."""
+
+    name: str = setting("jobstats", kinds.USER, "Its name.")
+    uid: int = setting(967, SYSTEM_UID, "Its user and group number.")
+
+
+@dataclass(frozen=True)
+class Bcm:
+    """How BCM is spoken to."""
+
+    timeout: Duration = setting(Duration(60_000), kinds.DURATION, "How long one call to BCM may take.")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything an administrator decides. Defaults stand for whatever the file leaves out."""
+
+    cluster: str = setting(
+        "slurm", kinds.CLUSTER, "Slurm's ClusterName, which is also the label `cluster` of every series."
+    )
+    enable: Enable = setting(Enable(), Section(Enable), "How services are made to start.")
+    roles: Mapping[str, Role] = setting(
+        ROLES,
+        MapOf(kinds.ROLE, Section(Role), Role(), ROLES),
+        "The roles the cluster gets, and where.",
+        "dcgm-exporter: {attach: {categories: [dgx]}}",
+    )
+    exporters: Mapping[str, Exporter] = setting(
+        {},
+        MapOf(kinds.EXPORTER, Section(Exporter), Exporter()),
+        "What differs from the exporters' definitions.",
+        "node_exporter: {port: 9101}",
+    )
+    targets: Targets = setting(Targets(), Section(Targets), "Where nodes register for Prometheus.")
+    prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
+    slurm: Slurm = setting(Slurm(), Section(Slurm), "What the nodes' Slurm is like.")
+    user: User = setting(User(), Section(User), "The system user that the exporters run as, the same on every node.")
+    bcm: Bcm = setting(Bcm(), Section(Bcm), "How BCM is spoken to.")
+    origin: Origin = field(default_factory=Origin, compare=False, repr=False)
+
+    def where(self, path: str) -> str:
+        """`FILE:LINE` of a setting such as `roles.jobstats.attach.categories[0]`, for later checks on the cluster."""
+        return self.origin.where(path)

@@ -1,0 +1,195 @@
+"""What is deployed: the roles with their services, and every file that a node needs, from the site and definitions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Optional, cast
+
+from bcm_jobstats import data
+from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.site import Role, Site, kinds
+from bcm_jobstats.site.checks import enabled, port_of
+from bcm_jobstats.stack import render
+from bcm_jobstats.stack.definitions import Definitions, Exporter
+
+UNITS = "/etc/systemd/system"
+LIBRARY = "/usr/lib/bcm-jobstats"
+TARGETS = "/etc/bcm-jobstats/targets"
+PLACEHOLDER = "@HOST@"
+
+
+@dataclass(frozen=True)
+class PayloadFile:
+    """A file on the node: absolute path, content and mode. Its owner and group have the same name."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    owner: str = "root"
+
+
+@dataclass(frozen=True)
+class RoleSpec:
+    """A role as the cluster is to have it."""
+
+    name: str
+    settings: Role
+    exporters: tuple[Exporter, ...]
+
+    @property
+    def generic(self) -> str:
+        """The name of the generic role in BCM."""
+        return f"generic::{self.name}"
+
+    @property
+    def target_service(self) -> str:
+        """The service that registers a node for this role."""
+        return f"{self.name}-target"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Its services in the order they start: targets are registered once the exporters run."""
+        return (*(exporter.name for exporter in self.exporters), self.target_service)
+
+    @property
+    def overlay(self) -> Optional[str]:
+        """The overlay that carries it; None when it goes wherever another role is (`with_role`)."""
+        attach = self.settings.attach
+        return None if attach.form == "with_role" else attach.overlay or self.name
+
+
+class Stack:
+    """The desired state of the nodes. Everything it gives is the same, byte for byte, for the same site."""
+
+    def __init__(self, site: Site, definitions: Definitions) -> None:
+        self.site = site
+        self.definitions = definitions
+        names = enabled(site, definitions)
+        self._exporters = tuple(self._resolved(definitions.exporters[name]) for name in names)
+
+    def _resolved(self, exporter: Exporter) -> Exporter:
+        """The definition with the site's changes, its templates filled in."""
+        own = self.site.exporters.get(exporter.name)
+        port = port_of(self.site, self.definitions, exporter.name)
+        values = {"port": port, "name": exporter.name, "cluster": self.site.cluster, "cgroup": self.site.slurm.cgroup}
+        arguments = render.words(exporter.arguments, values, exporter.folder) + (own.arguments if own else ())
+        environment = {
+            key: "".join(render.words([text], values, exporter.folder)) for key, text in exporter.environment.items()
+        }
+        changes: dict[str, Any] = {"port": port, "arguments": arguments, "environment": environment}
+        for name in ("role", "binary", "memory", "cpu"):
+            if own and getattr(own, name) is not None:
+                changes[name] = getattr(own, name)
+        return dataclasses.replace(exporter, **changes)
+
+    def roles(self) -> tuple[RoleSpec, ...]:
+        """The enabled roles, by name."""
+        return tuple(
+            RoleSpec(name, role, tuple(one for one in self._exporters if one.role == name))
+            for name, role in sorted(self.site.roles.items())
+            if role.enabled
+        )
+
+    def role(self, name: str) -> RoleSpec:
+        """One enabled role; JobstatsError when the site has no such role."""
+        for role in self.roles():
+            if role.name == name:
+                return role
+        known = ", ".join(role.name for role in self.roles())
+        raise JobstatsError(f"role {name}", "the site file does not enable it", f"enabled: {known or 'none'}")
+
+    def binaries(self, roles: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """(exporter, path) of every program that a software image with these roles must hold."""
+        return tuple((exporter.name, exporter.binary) for exporter in self._exporters if exporter.role in roles)
+
+    def payload(self, names: Collection[str]) -> tuple[PayloadFile, ...]:
+        """Every file that nodes with the roles `names` need, sorted by path."""
+        roles = [role for role in self.roles() if role.name in names]
+        files = [PayloadFile(f"{LIBRARY}/jobstats-target", _script("jobstats-target"), 0o755)] if roles else []
+        for role in roles:
+            files += [self._exporter_unit(exporter) for exporter in role.exporters]
+            files.append(self._target_unit(role))
+            files.append(PayloadFile(f"{TARGETS}/{role.name}.json", self._target_text(role)))
+        return tuple(sorted(files, key=lambda one: one.path))
+
+    def _exporter_unit(self, exporter: Exporter) -> PayloadFile:
+        values = {"exporter": exporter, "site": self.site, "command": [exporter.binary, *exporter.arguments]}
+        content = render.unit(exporter.unit, exporter.folder, values)
+        return PayloadFile(f"{UNITS}/{exporter.name}.service", content)
+
+    def _target_unit(self, role: RoleSpec) -> PayloadFile:
+        arguments = [f"{TARGETS}/{role.name}.json", self.site.targets.directory]
+        values = {
+            "role": role,
+            "site": self.site,
+            "arguments": arguments,
+            "suffix": _suffix(role.name),
+            "parent": str(PurePosixPath(self.site.targets.directory).parent),
+        }
+        content = render.unit("jobstats-target.service.j2", data.path("overlays") / "templates", values)
+        return PayloadFile(f"{UNITS}/{role.target_service}.service", content)
+
+    def _target_text(self, role: RoleSpec) -> bytes:
+        """The target file with a placeholder for the host (design §7, peers A4 4.10)."""
+        entries = [
+            {
+                "targets": [f"{PLACEHOLDER}:{exporter.port}"],
+                "labels": {"job": exporter.label, "cluster": self.site.cluster, "hostname": PLACEHOLDER},
+            }
+            for exporter in role.exporters
+        ]
+        return (json.dumps(entries, indent=2) + "\n").encode()
+
+    def target_file(self, host: str, role: str) -> tuple[str, bytes]:
+        """Name and content of the file with which `host` registers for `role`, as the node itself writes it."""
+        short = _short(host)
+        content = self._target_text(self.role(role)).replace(PLACEHOLDER.encode(), short.encode())
+        return f"{short}{_suffix(role)}.json", content
+
+    def targets(self, host: str, role: str) -> list[dict[str, Any]]:
+        """The target list of `host` for `role`; JobstatsError when `host` is no host name."""
+        return cast("list[dict[str, Any]]", json.loads(self.target_file(host, role)[1]))
+
+    def system_user(self) -> Mapping[str, str]:
+        """The lines of the exporters' user by file, relative to the root of an image."""
+        name, uid = self.site.user.name, self.site.user.uid
+        return {
+            "etc/passwd": f"{name}:x:{uid}:{uid}:bcm-jobstats:/nonexistent:/usr/sbin/nologin",
+            "etc/group": f"{name}:x:{uid}:",
+            "etc/shadow": f"{name}:!*:::::::",
+            "etc/gshadow": f"{name}:!*::",
+        }
+
+    def shared_folders(self) -> tuple[str, ...]:
+        """Folders on shared storage that nodes write to; they belong to the exporters' user, mode 0755.
+
+        The second is for unfinished files: next to the first, because Prometheus' glob reads everything in that one.
+        """
+        directory = PurePosixPath(self.site.targets.directory)
+        return (str(directory), str(directory.parent / STAGING))
+
+
+STAGING = ".prometheus-targets.tmp"
+
+
+def _suffix(role: str) -> str:
+    """What tells the target files of two roles apart; '+' is in no host name."""
+    return "" if role == "jobstats" else f"+{role}"
+
+
+def _short(host: str) -> str:
+    short = host.split(".", 1)[0]
+    if not re.fullmatch(kinds.HOST, short) or short == "localhost":
+        raise JobstatsError(f"host {host!r}", "is not the name of a node", "letters, digits and '-', at most 63")
+    return short
+
+
+def _script(name: str) -> bytes:
+    """A script of ours with the header behind its first line."""
+    first, rest = (data.path("scripts") / name).read_bytes().split(b"\n", 1)
+    return first + b"\n# " + render.HEADER.encode() + b"\n" + rest

@@ -1,0 +1,164 @@
+"""The units before systemd's own judgement, and node_exporter's arguments before a real node_exporter."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from bcm_jobstats.site import load_site
+from bcm_jobstats.stack import Stack, load_definitions
+
+ROLES = ("jobstats", "dcgm-exporter")
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+NODE_EXPORTER = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
+UNITS = [
+    "cgroup_exporter",
+    "dcgm-exporter",
+    "dcgm-exporter-target",
+    "jobstats-target",
+    "node_exporter",
+    "nvidia_gpu_exporter",
+]
+EXPOSED = {"dcgm-exporter": 40, "nvidia_gpu_exporter": 40, "jobstats-target": 10, "dcgm-exporter-target": 10}
+"""The most exposure by systemd-analyze security, in tenths; 23 for all others, what the best public unit reaches."""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a node with the payload and something at the place of every program."""
+    root = tmp_path_factory.mktemp("node")
+    site_file = root / "site.yaml"
+    site_file.write_text("roles: {dcgm-exporter: }\n")
+    definitions = load_definitions()
+    stack = Stack(load_site(site_file, definitions), definitions)
+    for file in stack.payload(ROLES):
+        put(root / file.path[1:], file.content, file.mode)
+    for _, path in stack.binaries(ROLES):
+        put(root / path[1:], b"", 0o755)
+    return root
+
+
+def put(path: Path, content: bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def verify(root: Path, unit: str) -> str:
+    """What systemd-analyze says against a unit; any word is a failure, because its status is 0 for an unknown key."""
+    command = ["systemd-analyze", f"--root={root}", "verify", "--man=no", "--recursive-errors=no"]
+    done = subprocess.run([*command, f"/etc/systemd/system/{unit}"], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr + (f"status {done.returncode}" if done.returncode else "")
+
+
+def test_every_unit_is_looked_at(tree: Path) -> None:
+    assert sorted(path.stem for path in (tree / "etc/systemd/system").glob("*.service")) == UNITS
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_has_nothing_against_the_unit(tree: Path, unit: str) -> None:
+    assert verify(tree, f"{unit}.service") == ""
+
+
+@needs_systemd
+def test_systemd_would_say_so(tree: Path) -> None:
+    """The check above can fail: an unknown key, a bad value, a program that is not there."""
+    text = (tree / "etc/systemd/system/node_exporter.service").read_text()
+    for index, (old, new) in enumerate(
+        [
+            ("Nice=10", "Nicer=10"),
+            ("CPUQuota=50%", "CPUQuota=50%%"),
+            ("/usr/local/bin/node_exporter", "/usr/local/bin/gone"),
+        ]
+    ):
+        assert old in text
+        put(tree / f"etc/systemd/system/bad{index}@.service", text.replace(old, new).encode(), 0o644)
+        assert verify(tree, f"bad{index}@.service"), new
+        (tree / f"etc/systemd/system/bad{index}@.service").unlink()
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_unit_is_exposed_no_more_than_it_must(tree: Path, unit: str) -> None:
+    path = tree / f"etc/systemd/system/{unit}.service"
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSED.get(unit, 23)}"]
+    done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-200:]
+    assert re.search(r"exposure level for .*: \d", done.stdout)
+
+
+def keys(tree: Path, unit: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in (tree / f"etc/systemd/system/{unit}.service").read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_every_unit_keeps(tree: Path, unit: str) -> None:
+    told = keys(tree, unit)
+    assert "[Install]" not in (tree / f"etc/systemd/system/{unit}.service").read_text().splitlines()
+    assert told["StartLimitIntervalSec"] == ["0"]
+    assert told["SystemCallErrorNumber"] == ["EPERM"], "else a refused call kills (lab §3)"
+    assert told["User"] == told["Group"] == ["jobstats"]
+    assert {"MemoryMax", "CPUQuota", "TasksMax", "Nice", "OOMScoreAdjust"} <= set(told)
+
+
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if not unit.endswith("-target")])
+def test_exporters_do_not_hang_on_shared_storage(tree: Path, unit: str) -> None:
+    assert "/cm/" not in (tree / f"etc/systemd/system/{unit}.service").read_text()
+    assert ("DeviceAllow" in keys(tree, unit)) == (unit in ("dcgm-exporter", "nvidia_gpu_exporter"))
+
+
+@pytest.mark.parametrize("role", ["jobstats", "dcgm-exporter"])
+def test_the_target_service(tree: Path, role: str) -> None:
+    told = keys(tree, f"{role}-target")
+    suffix = "" if role == "jobstats" else f" +{role}"
+    directory = "/cm/shared/apps/jobstats/prometheus-targets"
+    arguments = f"/etc/bcm-jobstats/targets/{role}.json {directory} %H{suffix}"
+    assert told["ExecStart"] == [f"/usr/lib/bcm-jobstats/jobstats-target register {arguments}"]
+    assert told["ExecStop"] == [f"/usr/lib/bcm-jobstats/jobstats-target withdraw {arguments}"]
+    assert told["RequiresMountsFor"] == [directory]
+    assert (told["Type"], told["RemainAfterExit"]) == (["oneshot"], ["yes"])
+
+
+@pytest.mark.skipif(not NODE_EXPORTER, reason="no node_exporter is installed (Debian: prometheus-node-exporter)")
+def test_a_real_node_exporter_takes_the_arguments_and_answers(tmp_path: Path) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    site_file = tmp_path / "site.yaml"
+    site_file.write_text(f"exporters: {{node_exporter: {{port: {port}}}}}\n")
+    stack = Stack(load_site(site_file), load_definitions())
+    (exporter,) = (one for one in stack.role("jobstats").exporters if one.name == "node_exporter")
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([str(NODE_EXPORTER), *exporter.arguments], stdout=log, stderr=log)
+    try:
+        metrics = scrape(f"http://127.0.0.1:{port}/metrics")
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert process.returncode in (0, -15), (tmp_path / "log").read_text()
+    assert "node_memory_MemTotal_bytes " in metrics
+    assert 'node_scrape_collector_success{collector="filesystem"} 1' in metrics
+    assert 'collector="arp"' not in metrics
+
+
+def scrape(url: str) -> str:
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return str(answer.read(), "utf-8")
+        except OSError:
+            time.sleep(0.1)
+    return ""
