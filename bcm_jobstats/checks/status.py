@@ -45,7 +45,7 @@ def rows(deployment: Deployment, scrapes: Optional[Mapping[tuple[str, str], bool
         states = deployment.bcm.service_states(carriers) if carriers else {}
         nodes = carriers | {node for node, name in registered if name == role.name}
         found += [_row(role, node, states.get(node, {}), registered, scrapes) for node in sorted(nodes)]
-    return found
+    return sorted(found, key=lambda row: (row.node, row.role))
 
 
 def _row(

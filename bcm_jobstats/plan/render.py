@@ -63,12 +63,11 @@ def _change(change: Change, paint: Paint) -> Iterator[str]:
     yield paint(f"  {mark} {change.address}", mark) + reason
     if change.after is None:
         return
+    if change.before is None:
+        yield "        " + ", ".join(f"{key} = {_short(change.after[key])}" for key in change.fields())
+        return
     for key in change.fields():
-        value = change.after.get(key)
-        if change.before is None:
-            yield f"        {key} = {_short(value)}"
-        else:
-            yield f"        {key} = {_short(change.before.get(key))} -> {_short(value)}"
+        yield f"        {key} = {_short(change.before.get(key))} -> {_short(change.after.get(key))}"
 
 
 def _short(value: Any) -> str:

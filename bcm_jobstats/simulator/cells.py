@@ -10,7 +10,7 @@ from bcm_jobstats.simulator.cmdaemon import RESTART
 from bcm_jobstats.simulator.entities import Entity
 from bcm_jobstats.simulator.messages import no_property
 from bcm_jobstats.simulator.places import is_role_service
-from bcm_jobstats.simulator.schema import COMPUTED, LONG, NODES, Field, Submode
+from bcm_jobstats.simulator.schema import BCM10, COMPUTED, LONG, NODES, Field, Submode
 from bcm_jobstats.simulator.session import Session
 
 Cell = Callable[[Entity], str]
@@ -94,7 +94,9 @@ def computed(session: Session, name: str) -> Cell:
 
 
 def _type(session: Session, entity: Entity) -> str:
-    return "Slurm" if entity.kind == "SlurmWlmCluster" else entity.kind
+    if entity.kind == "SlurmWlmCluster":
+        return "slurm" if session.daemon.profile == BCM10 else "Slurm"
+    return entity.kind
 
 
 def node_status(session: Session, node: str) -> str:

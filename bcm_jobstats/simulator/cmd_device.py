@@ -7,7 +7,6 @@ from bcm_jobstats.simulator.cells import node_status
 from bcm_jobstats.simulator.cmd_foreach import GROUPS
 from bcm_jobstats.simulator.cmd_read import options
 from bcm_jobstats.simulator.cmd_services import service_status
-from bcm_jobstats.simulator.layout import HEAD
 from bcm_jobstats.simulator.noderanges import collapse, expand, natural
 from bcm_jobstats.simulator.schema import BCM10
 from bcm_jobstats.simulator.session import Session, command
@@ -125,7 +124,7 @@ def provisioning_status(session: Session, words: Words) -> None:
         "Maximum number of nodes provisioning: 10000\n"
         "Nodes currently provisioning: 0\n"
         "Nodes waiting to be provisioned: <none>\n"
-        f"Provisioning node {HEAD}:\n"
+        f"Provisioning node {session.daemon.head}:\n"
         "  Max number of provisioning nodes: 10\n"
         "  Nodes provisioning: 0\n"
         "  Nodes currently being provisioned: <none>\n"

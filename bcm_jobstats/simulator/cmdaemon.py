@@ -19,7 +19,6 @@ from bcm_jobstats.simulator.faults import (
     Faults,
 )
 from bcm_jobstats.simulator.images import clone_tree, remove_tree
-from bcm_jobstats.simulator.layout import HEAD
 from bcm_jobstats.simulator.noderunner import NodeRunner, Wish
 from bcm_jobstats.simulator.services import wanted
 from bcm_jobstats.simulator.state import State, Store
@@ -51,6 +50,11 @@ class CMDaemon:
     def state(self) -> State:
         """What is committed now."""
         return self.store.state
+
+    @property
+    def head(self) -> str:
+        """The name of the head node."""
+        return next(name for name, device in self.state.table("device").items() if device.kind == "HeadNode")
 
     def record(self, entry: dict[str, Any]) -> None:
         """Note something in the log that tests read."""
@@ -109,9 +113,9 @@ class CMDaemon:
     def _copier(self, source: str, name: str) -> Callable[[], None]:
         def copy() -> None:
             paths = [str(self.state.table("softwareimage")[one].values.get("path", "")) for one in (source, name)]
-            self.events.add([f"{HEAD}: Started to copy: {paths[0]} -> {paths[1]}"])
+            self.events.add([f"{self.head}: Started to copy: {paths[0]} -> {paths[1]}"])
             clone_tree(*(self.on_disk(path) for path in paths))
-            self.events.add([f"{HEAD}: Copied: {paths[0]} -> {paths[1]}"])
+            self.events.add([f"{self.head}: Copied: {paths[0]} -> {paths[1]}"])
 
         return copy
 
@@ -153,10 +157,10 @@ class CMDaemon:
         """Sync images to nodes (imageupdate), and let the nodes' services follow."""
         for path, members in self._by_image(node for node in nodes if node not in self.down).items():
             mode = "mode UPDATE, dry run = " + ("yes, no data changes!" if dry_run else "no")
-            started = f"{HEAD}: Provisioning started: sending {HEAD}:{path} to"
+            started = f"{self.head}: Provisioning started: sending {self.head}:{path} to"
             self.events.add(f"{started} {name}:/, {mode}" for name in members)
             self.runner.update(members, self.on_disk(path), dry_run=dry_run)
-            self.events.add(f"{HEAD}: Provisioning completed on node {name}" for name in members)
+            self.events.add(f"{self.head}: Provisioning completed on node {name}" for name in members)
             if not dry_run:
                 self.restart_required.difference_update(members)
         if not dry_run:

@@ -28,6 +28,9 @@ class Layout:
     nodes: int = 4
     logins: int = 1
     network: str = "127.77.7"
+    head: str = HEAD
+    bare: bool = False
+    """Without overlays, categories but `default`, and nodes: a ground to rebuild a manual's example on."""
 
     def address(self, number: int) -> str:
         """The address of the node with a number; what does not fit a /24 is paper, and spread over a /16."""
@@ -38,15 +41,16 @@ class Layout:
 
 def fresh(layout: Layout) -> State:
     """The state of a new cluster."""
+    categories = {"default": "default-image"} if layout.bare else CATEGORIES
     etc = "/cm/shared/apps/slurm/var/etc/slurm" if layout.profile == BCM10 else "/cm/shared/apps/slurm/etc/slurm"
     return State(
         {
             "device": _devices(layout),
-            "category": {name: _named("Category", name, softwareimage=image) for name, image in CATEGORIES.items()},
+            "category": {name: _named("Category", name, softwareimage=image) for name, image in categories.items()},
             "softwareimage": {
                 name: _named("SoftwareImage", name, path=f"/cm/images/{name}", kernelversion=KERNEL) for name in IMAGES
             },
-            "configurationoverlay": _overlays(),
+            "configurationoverlay": {} if layout.bare else _overlays(),
             "wlm": {WLM: _wlm(etc)},
         }
     )
@@ -67,9 +71,11 @@ def _wlm(etc: str) -> Entity:
 
 
 def _devices(layout: Layout) -> dict[str, Entity]:
-    head = Entity("HeadNode", {"hostname": HEAD, "ip": f"{layout.network}.{HEAD_ADDRESS}", "mac": "02:00:00:00:00:00"})
+    head = Entity("HeadNode", {"hostname": layout.head, "ip": f"{layout.network}.{HEAD_ADDRESS}", "mac": "02:00:00:00:00:00"})
     head.within("roles").update({name: _role(name) for name in HEAD_ROLES})
-    devices = {HEAD: head}
+    devices = {layout.head: head}
+    if layout.bare:
+        return devices
     digits = max(2, len(str(layout.nodes)))
     names = [(f"dgx-{number:0{digits}}", "dgx-h100") for number in range(1, layout.nodes + 1)]
     names += [(f"login-{number:02}", "login") for number in range(1, layout.logins + 1)]

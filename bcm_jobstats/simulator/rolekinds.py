@@ -28,7 +28,7 @@ _SNIPPETS = Submode(
     "excludelistsnippets",
     "Exclude list snippets",
     ("ExcludeListSnippet",),
-    format="name:13,lines:8,disabled:13,modesync:12,modefull:12,modeupdate:15,modegrab:12,modegrabnew:14",
+    format="name:12,lines:7,disabled:12,modesync:11,modefull:11,modeupdate:14,modegrab:11,modegrabnew:14",
 )
 
 _GENERIC: tuple[Row, ...] = (
@@ -36,7 +36,7 @@ _GENERIC: tuple[Row, ...] = (
     _ASSOCIATIONS,
     f("Services", LIST),
     Submode("configurations", "Configurations", ("static",), format="type:12,name:32,filename:64"),
-    Submode("environments", "Environments", ("GenericRoleEnvironment",), format="name:17,value:26,nodeenvironment:16"),
+    Submode("environments", "Environments", ("GenericRoleEnvironment",), format="name:16,value:25,nodeenvironment:16"),
     _SNIPPETS,
     no("Data node"),
 )

@@ -13,7 +13,6 @@ from bcm_jobstats.simulator.drafts import Drafts
 from bcm_jobstats.simulator.faults import EVENTS, EVENTS_ANYWAY
 from bcm_jobstats.simulator.grammar import Command
 from bcm_jobstats.simulator.kinds import MODES, OTHER_MODES, schemas
-from bcm_jobstats.simulator.layout import HEAD
 from bcm_jobstats.simulator.places import Level, Places
 
 Handler = Callable[["Session", tuple[str, ...]], None]
@@ -211,7 +210,7 @@ class Session:
 
     def prompt(self) -> str:
         """The prompt of an interactive session."""
-        return self.places.prompt(HEAD)
+        return self.places.prompt(self.daemon.head)
 
     def finish(self) -> None:
         """The end of the session: pending changes are dropped, or committed when the switch says `keep`."""

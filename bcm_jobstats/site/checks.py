@@ -57,6 +57,11 @@ def _places(site: Site) -> Iterator[Problem]:
         if role.attach.with_role == f"generic::{name}":
             remedy = "name the role it is to follow, such as slurmclient"
             yield _problem(site, f"roles.{name}.attach.with_role", "a role cannot follow itself", remedy)
+        if role.priority is not None and role.attach.form not in ("own", "manual"):
+            cause = "there is no overlay of our own that could have a priority"
+            yield _problem(
+                site, f"roles.{name}.priority", cause, "remove it, or attach the role by nodes or categories"
+            )
 
 
 def _unknown_names(site: Site, known: Known) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,6 +52,8 @@ class RefusedError(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The remedy for a name that is not known: the nearest known one, else all of them."""
+    import difflib
+
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
     if near:

@@ -50,7 +50,7 @@ class Exporter:
     )
     environment: Mapping[str, str] = setting({}, MapOf(VARIABLE, kinds.ARGUMENT), "Its environment; jinja2 likewise.")
     gpu: bool = setting(False, kinds.SWITCH, "Whether it needs the NVIDIA devices.")
-    memory: str = setting("256M", kinds.MEMORY, "The memory it is held to; at twice as much it is killed.")
+    memory: str = setting("256M", kinds.MEMORY, "The most memory it may take; from three quarters on it is slowed.")
     cpu: str = setting("50%", kinds.CPU, "The most CPU time it may take; 100% is one core.")
     after: tuple[str, ...] = setting((), ListOf(UNIT), "Units that start before it.")
     wants: tuple[str, ...] = setting((), ListOf(UNIT), "Units that are started with it.")

@@ -18,6 +18,7 @@ from bcm_jobstats.simulator.noderunner import ServiceState, SimulatedNode, Wish
 from bcm_jobstats.simulator.processnodes import ProcessNodes
 
 UP, DOWN, STOPPED, FAILING = ServiceState.UP, ServiceState.DOWN, ServiceState.STOPPED, ServiceState.FAILING
+LOOKED_AFTER = Wish()
 SLEEP = "ExecStart=/bin/sleep 1000"
 
 
@@ -61,7 +62,7 @@ class Site:
     def update(self) -> None:
         self.runner.update(self.names, self.image, dry_run=False)
 
-    def settle(self, *services: str, wish: Wish = Wish()) -> list[str]:
+    def settle(self, *services: str, wish: Wish = LOOKED_AFTER) -> list[str]:
         return self.runner.settle({name: dict.fromkeys(services, wish) for name in self.names})
 
     def state(self, service: str) -> ServiceState | None:
@@ -230,7 +231,8 @@ def test_an_update_leaves_running_services_alone_and_reads_units_again(site: Sit
     assert (site.pid("x"), site.state("x")) == (pid, UP)
     site.runner.act("restart", "node001", "x")
     assert site.node("/var/lib/new").exists()
-    assert b"2000" in Path(f"/proc/{site.pid('x')}/cmdline").read_bytes()
+    command_line = Path(f"/proc/{site.pid('x')}/cmdline")
+    wait_until(lambda: b"2000" in command_line.read_bytes())  # empty for a moment inside exec
 
 
 def test_a_oneshot_that_remains_is_up_and_its_stop_commands_run(site: Site) -> None:

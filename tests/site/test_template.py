@@ -35,7 +35,8 @@ def test_its_commented_settings_are_the_defaults(tmp_path: Path) -> None:
 
 
 def test_its_examples_are_valid(tmp_path: Path) -> None:
-    site = loaded(tmp_path, re.sub(r"(?m)^( *)#(?=\w)", r"\1", template()))
+    text = template({"roles": {"jobstats": {"attach": {"manual": True}}}})
+    site = loaded(tmp_path, re.sub(r"(?m)^( *)#(?=\w)", r"\1", text))
     assert site.roles["jobstats"].priority == 510
     assert "dcgm-exporter" in site.roles
     assert site.exporters["node_exporter"].port == 9101

@@ -161,9 +161,11 @@ def test_what_did_not_reach_the_disk_leaves_the_old_file(node: Node) -> None:
 def test_a_full_disk_leaves_the_old_file(node: Node) -> None:
     """A real one: a file system of 64 KiB, in a mount namespace of its own."""
     node.template.write_text("x" * 100_000)
-    mounted = 'mount -t tmpfs -o size=64k none "$1" && mkdir "$1"/t "$1"/.prometheus-targets.tmp && echo old >"$1"/t/dgx-01.json'
+    mounted = (
+        'mount -t tmpfs -o size=64k none "$1" && cd "$1" && mkdir t .prometheus-targets.tmp && echo old >t/dgx-01.json'
+    )
     command = ["unshare", "--mount", "bash", "-c"]
-    if subprocess.run([*command, f"{mounted}", "-", str(node.targets)], capture_output=True, check=False).returncode:
+    if subprocess.run([*command, mounted, "-", str(node.targets)], capture_output=True, check=False).returncode:
         pytest.skip("no right to mount a file system")
     script = f'{mounted} && bash "$2" register "$3" "$1"/t dgx-01; echo $?; cat "$1"/t/dgx-01.json; ls -A "$1"/.p*'
     arguments = ["-", str(node.targets), str(SCRIPT), str(node.template)]

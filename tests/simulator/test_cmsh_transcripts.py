@@ -1,0 +1,90 @@
+"""The transcripts of the manuals: same input, same output. One file a case in tests/assets/cmsh.
+
+A case begins with ``# key: value`` lines (source, padding, profile, head, bare, switches). Lines after ``@setup`` are
+run before, their output is not looked at. After ``@session`` every line that starts with ``%`` is typed into one
+session, and the lines below it are the whole output expected; ``% `` lines may also expect none.
+After ``@cmsh ARGS`` comes the output of one run of cmsh.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bcm_jobstats.simulator.inprocess import InProcess
+from bcm_jobstats.simulator.layout import Layout
+
+CASES = Path(__file__).parents[1] / "assets" / "cmsh"
+
+
+def read(path: Path) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+    """The header of a case and its steps: kind, input, expected output."""
+    header: dict[str, str] = {}
+    steps: list[tuple[str, str, str]] = []
+    part = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not part and line.startswith("# "):
+            key, _, value = line[2:].partition(": ")
+            header[key] = value
+        elif line.startswith("@"):
+            part, _, told = line[1:].partition(" ")
+            if part == "cmsh":
+                steps.append((part, told, ""))
+        elif part == "setup":
+            steps.append((part, line, ""))
+        elif part == "session" and line.startswith("% "):
+            steps.append((part, line[2:], ""))
+        elif part and steps:
+            kind, typed, expected = steps[-1]
+            steps[-1] = (kind, typed, f"{expected}{line}\n")
+    return header, steps
+
+
+def test_a_case_is_read_in_full(tmp_path: Path) -> None:
+    case = tmp_path / "case.txt"
+    case.write_text("# source: x\n@setup\na; b\n@session\n% list\nName\n----\n% get\n@cmsh -c 'x y'\nout\n")
+    header, steps = read(case)
+    assert header == {"source": "x"}
+    assert steps == [
+        ("setup", "a; b", ""),
+        ("session", "list", "Name\n----\n"),
+        ("session", "get", ""),
+        ("cmsh", "-c 'x y'", "out\n"),
+    ]
+
+
+@pytest.fixture
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[InProcess]:
+    header, _ = read(request.param)
+    switches = dict(pair.split("=") for pair in header.get("switches", "").split())
+    layout = Layout(
+        header.get("profile", "bcm10"),
+        nodes=int(header.get("nodes", "4")),
+        head=header.get("head", "bcm-head"),
+        bare="bare" in header,
+    )
+    cluster = InProcess(tmp_path, layout, switches)
+    yield cluster
+    cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("world", "path"), [(path, path) for path in sorted(CASES.glob("*.txt"))], indirect=["world"], ids=lambda p: p.stem
+)
+def test_same_input_same_output(world: InProcess, path: Path) -> None:
+    header, steps = read(path)
+    assert header["source"].startswith("bcm-facts")
+    assert any(kind != "setup" for kind, _, _ in steps)
+    for kind, typed, expected in steps:
+        if kind == "cmsh":
+            got = world.cmsh(*shlex.split(typed)).out
+        else:
+            got = world.run(typed)
+            world.settled()
+        if kind == "setup":
+            assert "No such" not in got and "Usage" not in got and "Unknown" not in got, (typed, got)
+        else:
+            assert got == expected, typed
