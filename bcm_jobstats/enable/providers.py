@@ -9,7 +9,7 @@ from typing import Any, Callable, Generic, Optional, TypeVar
 from bcm_jobstats.bcm.cmsh import scripts
 from bcm_jobstats.bcm.entities import OVERLAY, Cluster, GenericRole, Overlay, Place, Service
 from bcm_jobstats.bcm.port import Bcm
-from bcm_jobstats.enable.marks import MEMBERS_OF_ADMINISTRATOR, is_ours
+from bcm_jobstats.enable.marks import MEMBERS_OF_ADMINISTRATOR, is_ours, of_place
 from bcm_jobstats.enable.resources import MARK, overlay_state, role_state, service_state
 from bcm_jobstats.plan.resource import Found, State
 
@@ -118,7 +118,12 @@ def service_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> E
         return bcm.save_service(_split(name)[0], before, after)
 
     entity = Entity(service_state, _service, save, lambda name: bcm.remove_service(*_split(name)), script)
-    there = {f"{where}/{name}": one for where, services in cluster.services.items() for name, one in services.items()}
+    there = {
+        f"{where}/{name}": service
+        for where, services in cluster.services.items()
+        for name, service in services.items()
+        if not is_ours(service.revision) or service.revision == of_place(where)
+    }
     return EntityProvider("service", rank, rank_down, entity, there)
 
 
@@ -133,7 +138,7 @@ def _overlay(name: str, state: State) -> Overlay:
 
 
 def _role(name: str, state: State) -> GenericRole:
-    return GenericRole(_split(name)[1], tuple(sorted(state["services"])), state[MARK])
+    return GenericRole(_split(name)[1], tuple(state["services"]), state[MARK])
 
 
 def _service(name: str, state: State) -> Service:

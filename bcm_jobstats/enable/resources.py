@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Cluster, GenericRole, Overlay, Place, Service
-from bcm_jobstats.enable.marks import OURS
+from bcm_jobstats.enable.marks import OURS, is_ours, of_place
 from bcm_jobstats.enable.places import Placement
 from bcm_jobstats.plan.resource import Resource
 from bcm_jobstats.site import Site
@@ -38,8 +38,10 @@ def overlay_state(overlay: Overlay) -> dict[str, Any]:
 
 
 def role_state(role: GenericRole) -> dict[str, Any]:
-    """A generic role as a resource's fields; the order of services has no meaning."""
-    return {"services": sorted(role.services), MARK: role.revision}
+    """A generic role as a resource's fields. The order of services has no meaning; an administrator's is kept all the
+    same, so that it can be given back as it was."""
+    services = sorted(role.services) if is_ours(role.revision) else list(role.services)
+    return {"services": services, MARK: role.revision}
 
 
 def service_state(service: Service) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def _role(placement: Placement, where: Place) -> Resource:
 def _services(placement: Placement, cluster: Cluster) -> Iterator[Resource]:
     for where in _without_overlays(placement, cluster):
         for name in placement.role.services:
-            service = Service(name, monitored=True, autostart=True, revision=OURS)
+            service = Service(name, monitored=True, autostart=True, revision=of_place(where))
             yield Resource("service", f"{where}/{name}", service_state(service), mark=MARK)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers, write_atomically
-from bcm_jobstats.imaging.trees import Tree
+from bcm_jobstats.imaging.trees import MANAGED, Tree
 from bcm_jobstats.plan.resource import Found, State
 
 
 class LineProvider:
-    """Resources named `tree:/path:KEY`: the line of that file that begins with `KEY:`. Value: `line`."""
+    """Resources named `tree:/path:KEY`: the line of that file that begins with `KEY:`. Values: `line`, `managed`."""
 
     kind = "line"
 
@@ -32,9 +32,9 @@ class LineProvider:
             for name in sorted(ours | {name for name in names if name.startswith(f"{tree.name}:")}):
                 line = self._line(name)
                 if line is not None:
-                    found[name] = Found({"line": line}, ours=name in ours)
+                    found[name] = Found({"line": line, MANAGED: name in ours}, ours=name in ours)
                 elif name in ours and name not in names:
-                    found[name] = Found({"line": ""}, ours=True)
+                    found[name] = Found({"line": "", MANAGED: True}, ours=True)
         return found
 
     def write(self, name: str, before: Optional[State], after: State) -> None:
@@ -42,20 +42,18 @@ class LineProvider:
         tree, path, key = self._split(name)
         clear_leftovers(tree.root, tree.manifest)
         manifest = Manifest(tree.root, tree.manifest)
-        manifest.lines[path] = sorted({*manifest.lines.get(path, []), key})
-        manifest.save()
+        if after[MANAGED]:
+            manifest.lines[path] = sorted({*manifest.lines.get(path, []), key})
+            manifest.save()
         self._change(tree.root / path.lstrip("/"), key, after["line"])
+        if not after[MANAGED]:
+            self._strike_off(manifest, path, key)
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider."""
         tree, path, key = self._split(name)
         self._change(tree.root / path.lstrip("/"), key, None)
-        manifest = Manifest(tree.root, tree.manifest)
-        manifest.lines[path] = [other for other in manifest.lines.get(path, []) if other != key]
-        if not manifest.lines[path]:
-            del manifest.lines[path]
-        manifest.drop_parents()
-        manifest.save()
+        self._strike_off(Manifest(tree.root, tree.manifest), path, key)
         return None
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
@@ -65,6 +63,13 @@ class LineProvider:
         if after is None:
             return [f"sed -i {shlex.quote(f'/^{key}:/d')} {shown}"]
         return [f"printf '%s\\n' {shlex.quote(after['line'])} >> {shown}"]
+
+    def _strike_off(self, manifest: Manifest, path: str, key: str) -> None:
+        keys = [other for other in manifest.lines.pop(path, []) if other != key]
+        if keys:
+            manifest.lines[path] = keys
+        manifest.drop_parents()
+        manifest.save()
 
     def _split(self, name: str) -> tuple[Tree, str, str]:
         tree, path, key = name.split(":", 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.enable.places import Placement
-from bcm_jobstats.imaging.trees import Tree, directory_state, file_state
+from bcm_jobstats.imaging.trees import MANAGED, Tree, directory_state, file_state
 from bcm_jobstats.plan.resource import Resource
 from bcm_jobstats.stack import Stack
 
@@ -74,16 +74,16 @@ def _shared(stack: Stack, shared: Tree) -> Iterator[Resource]:
     user = f"{stack.site.user.uid}:{stack.site.user.uid}"
     for folder in stack.shared_folders():
         path = "/" + str(Path(folder).relative_to(shared.shown))
-        yield Resource(SHARED, f"{SHARED}:{path}", directory_state(0o755, user))
+        yield Resource(SHARED, f"{SHARED}:{path}", directory_state(0o755, user), mark=MANAGED)
 
 
 def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
     for file in stack.payload(roles):
-        yield Resource("file", f"{tree.name}:{file.path}", file_state(file.content, file.mode))
+        yield Resource("file", f"{tree.name}:{file.path}", file_state(file.content, file.mode), mark=MANAGED)
     for path, line in stack.system_user().items():
         # Not every distribution has gshadow, and a file of that kind is not ours to make.
         if (tree.root / path).exists():
-            yield Resource("line", f"{tree.name}:/{path}:{stack.site.user.name}", {"line": line})
+            yield Resource("line", f"{tree.name}:/{path}:{stack.site.user.name}", {"line": line, MANAGED: True}, mark=MANAGED)
 
 
 def _updates(resources: Sequence[Resource], placed: Sequence[Placement], cluster: Cluster) -> Iterator[Resource]:

@@ -14,6 +14,8 @@ from typing import Any, Optional
 from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers, write_atomically
 from bcm_jobstats.plan.resource import Found, State
 
+MANAGED = "managed"
+"""The field that is the mark of ours."""
 DEFAULT_MANIFEST = "/etc/bcm-jobstats/manifest.json"
 
 
@@ -28,9 +30,9 @@ class Tree:
 
 
 class TreeProvider:
-    """Resources named `tree:/absolute/path`, with `type` file or directory, `content`, `mode` and `owner`.
+    """Resources named `tree:/absolute/path`, with `type` file or directory, `content`, `mode`, `owner` and `managed`.
 
-    `owner` is a numeric `uid:gid`; it is applied and compared only by root.
+    `owner` is a numeric `uid:gid`; it is applied and compared only by root. `managed` is whether it is in the manifest.
     """
 
     def __init__(self, kind: str, rank: int, rank_down: int, trees: Collection[Tree]) -> None:
@@ -46,10 +48,10 @@ class TreeProvider:
             for path in sorted(wanted | set(recorded)):
                 values = _look(tree.root / path.lstrip("/"), recorded.get(path))
                 if values is not None:
-                    found[f"{tree.name}:{path}"] = Found(values, ours=path in recorded)
+                    found[f"{tree.name}:{path}"] = Found({**values, MANAGED: path in recorded}, ours=path in recorded)
                 elif path in recorded and path not in wanted:
                     # Recorded and gone: still to be struck off the manifest.
-                    found[f"{tree.name}:{path}"] = Found({"type": "missing"}, ours=True)
+                    found[f"{tree.name}:{path}"] = Found({"type": "missing", MANAGED: True}, ours=True)
         return found
 
     def write(self, name: str, before: Optional[State], after: State) -> None:
@@ -58,8 +60,9 @@ class TreeProvider:
         target = tree.root / path.lstrip("/")
         manifest = Manifest(tree.root, tree.manifest)
         clear_leftovers(tree.root, tree.manifest)
-        manifest.entries[path] = _entry(after)
-        manifest.save()
+        if after[MANAGED]:
+            manifest.entries[path] = _entry(after)
+            manifest.save()
         manifest.make_parents(target)
         if after["type"] == "directory":
             target.mkdir(exist_ok=True)
@@ -69,6 +72,8 @@ class TreeProvider:
         else:
             content = after["content"].encode("utf-8", "surrogateescape")
             write_atomically(target, content, int(after["mode"], 8), _owner(after) if os.geteuid() == 0 else None)
+        if not after[MANAGED]:
+            self._strike_off(manifest, path)
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider. A directory that holds something of others stays."""
@@ -80,11 +85,9 @@ class TreeProvider:
                 target.rmdir()
         else:
             target.unlink(missing_ok=True)
-        manifest = Manifest(tree.root, tree.manifest)
-        manifest.entries.pop(path, None)
-        manifest.drop_parents()
-        manifest.save()
-        return _look(target, None)
+        self._strike_off(Manifest(tree.root, tree.manifest), path)
+        kept = _look(target, None)
+        return {**kept, MANAGED: False} if kept else None
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""
@@ -98,6 +101,11 @@ class TreeProvider:
         body = after["content"].rstrip("\n")
         return [f"install -D -m {mode} /dev/stdin {shown} <<'END-OF-FILE'\n{body}\nEND-OF-FILE"]
 
+    def _strike_off(self, manifest: Manifest, path: str) -> None:
+        manifest.entries.pop(path, None)
+        manifest.drop_parents()
+        manifest.save()
+
     def _split(self, name: str) -> tuple[Tree, str]:
         tree, _, path = name.partition(":")
         return self.trees[tree], path
@@ -106,12 +114,12 @@ class TreeProvider:
 def file_state(content: bytes, mode: int, owner: str = "0:0") -> dict[str, Any]:
     """The wanted state of a file; `owner` is `uid:gid`."""
     text = content.decode("utf-8", "surrogateescape")
-    return {"type": "file", "content": text, "mode": f"{mode:04o}", "owner": owner}
+    return {"type": "file", "content": text, "mode": f"{mode:04o}", "owner": owner, MANAGED: True}
 
 
 def directory_state(mode: int, owner: str = "0:0") -> dict[str, Any]:
     """The wanted state of a directory."""
-    return {"type": "directory", "mode": f"{mode:04o}", "owner": owner}
+    return {"type": "directory", "mode": f"{mode:04o}", "owner": owner, MANAGED: True}
 
 
 def _look(path: Path, recorded: Optional[Mapping[str, Any]]) -> Optional[dict[str, Any]]:

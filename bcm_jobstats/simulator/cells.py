@@ -65,7 +65,7 @@ def get_text(session: Session, entity: Entity, name: str) -> str:
     schema = session.places.schema(entity)
     submode, field = schema.submodes.get(name), schema.fields.get(name)
     if submode is not None:
-        return " ".join(sorted(entity.entries(name))) if submode.told == "names" else submode_cell(submode)(entity)
+        return " ".join(sorted(entity.entries(name))) if name == "roles" else submode_cell(submode)(entity)
     if field is None:
         if name in entity.extra:
             return entity.extra[name]

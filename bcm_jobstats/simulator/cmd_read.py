@@ -89,7 +89,9 @@ def _sorted(session: Session, kind: Optional[str], keys: Optional[str], schema: 
         entries = {name: looked.entity for name, looked in places.services().items()}
     else:
         entries = dict(places.entries())
-    chosen = [entries[name] for name in sorted(entries, key=natural) if kind in (None, entries[name].kind)]
+    chosen = [
+        entries[name] for name in sorted(entries, key=natural) if not kind or entries[name].kind.lower() == kind.lower()
+    ]
     if keys is None:
         return sorted(chosen, key=lambda entity: entity.kind) if places.here.mode == "device" else chosen
     for key in reversed(keys.split(",")):

@@ -200,6 +200,6 @@ class CMDaemon:
     def close(self) -> None:
         """Stop all work and all nodes."""
         self._closing.set()
-        self.faults.release()
+        self.faults.end()
         self._background.shutdown(wait=True)
         self.runner.close()

@@ -66,7 +66,9 @@ class Demo:
         try:
             self._step("Make it so")
             self._product("apply", "--yes", quiet_plan=True)
-            self._wait("every exporter of every node is scraped", lambda rows: all(r["ok"] for r in rows) and bool(rows))
+            self._wait(
+                "every exporter of every node is scraped", lambda rows: all(r["ok"] for r in rows) and bool(rows)
+            )
             self._product("status")
             self._take_away()
         except BaseException:
@@ -90,7 +92,9 @@ class Demo:
         # A demo does not wait for the 30 s of a real site.
         configuration = re.sub(r"(scrape_interval|scrape_timeout|evaluation_interval): \S+", r"\1: 1s", configuration)
         server = prometheus.start(configuration, self.directory / "prometheus", port)
-        print(f"Prometheus runs at {server.url}" + ("" if server.real else " (a SIMULATED stand-in: none is installed)"))
+        print(
+            f"Prometheus runs at {server.url}" + ("" if server.real else " (a SIMULATED stand-in: none is installed)")
+        )
         return server
 
     def _set_prometheus(self, port: int) -> None:

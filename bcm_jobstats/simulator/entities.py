@@ -11,7 +11,7 @@ Value = Union[str, tuple[str, ...]]
 T = TypeVar("T")
 
 
-@dataclass
+@dataclass(eq=False)
 class Entity:
     """One object: its type, the properties that differ from their defaults, its submodes and its extra values.
 
@@ -23,6 +23,15 @@ class Entity:
     values: dict[str, Value] = field(default_factory=dict)
     children: dict[str, dict[str, Entity]] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        """The same object: a submode without entries counts as none."""
+        if not isinstance(other, Entity):
+            return NotImplemented
+        mine, theirs = ({mode: one for mode, one in each.children.items() if one} for each in (self, other))
+        return (self.kind, self.values, self.extra, mine) == (other.kind, other.values, other.extra, theirs)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def copy(self) -> Entity:
         """A copy that shares nothing that can change."""

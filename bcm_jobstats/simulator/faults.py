@@ -45,6 +45,7 @@ class Faults:
         self._lock = Lock()
         self._armed: list[Fault] = []
         self._release = Event()
+        self._ending = False
 
     def arm(self, order: Mapping[str, Any]) -> None:
         """Arm the fault that an order describes; a kind that does not exist is a ValueError."""
@@ -77,10 +78,17 @@ class Faults:
         return None
 
     def hang(self) -> None:
-        """Wait until somebody releases whatever hangs."""
+        """Wait until somebody releases whatever hangs; when the daemon ends instead, nothing more happens."""
         self._release.wait()
+        if self._ending:
+            raise DroppedError
 
     def release(self) -> None:
         """Let everything go on that hangs now."""
+        hanging, self._release = self._release, Event()
+        hanging.set()
+
+    def end(self) -> None:
+        """The daemon ends: whatever hangs is cut off, now and later."""
+        self._ending = True
         self._release.set()
-        self._release = Event()

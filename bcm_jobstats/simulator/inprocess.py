@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +67,9 @@ class Terminal:
 class InProcess:
     """A cluster on paper in a directory, with one session that stays open."""
 
-    def __init__(self, directory: Path, layout: Layout | None = None, switches: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, layout: Layout | None = None, switches: Mapping[str, str] | None = None
+    ) -> None:
         layout = layout or Layout()
         make_head(directory, layout.profile, seed_paper_image)
         state = fresh(layout)
@@ -87,10 +90,8 @@ class InProcess:
 
     def run(self, line: str, session: Session | None = None) -> str:
         """What a line prints in the session that stays open, or in another."""
-        try:
+        with suppress(QuitError):
             (session or self.session).run_line(line)
-        except QuitError:
-            pass
         return self.printed()
 
     def settled(self) -> None:

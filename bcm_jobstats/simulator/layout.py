@@ -71,7 +71,9 @@ def _wlm(etc: str) -> Entity:
 
 
 def _devices(layout: Layout) -> dict[str, Entity]:
-    head = Entity("HeadNode", {"hostname": layout.head, "ip": f"{layout.network}.{HEAD_ADDRESS}", "mac": "02:00:00:00:00:00"})
+    head = Entity(
+        "HeadNode", {"hostname": layout.head, "ip": f"{layout.network}.{HEAD_ADDRESS}", "mac": "02:00:00:00:00:00"}
+    )
     head.within("roles").update({name: _role(name) for name in HEAD_ROLES})
     devices = {layout.head: head}
     if layout.bare:

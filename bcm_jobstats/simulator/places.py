@@ -135,12 +135,13 @@ class Places:
 
     def prompt(self, host: str) -> str:
         """``[bcm-head->configurationoverlay*[slurm-client*]->roles*[slurmclient*]]%`` (bcm-facts §1.3)."""
-        top = self.levels[0] if self.levels else None
-        mark = ""
-        if top is not None:
-            mark = "*" if self.drafts.pending(top.mode, top.chosen) else ""
-        steps = [level.mode + mark + (f"[{level.chosen}{mark}]" if level.chosen else "") for level in self.levels]
-        return "[" + "->".join([host, *steps]) + "]% "
+        steps = [host]
+        for depth, level in enumerate(self.levels):
+            top = self.levels[0]
+            object_mark = "*" if level.chosen and self.drafts.pending(top.mode, top.chosen) else ""
+            mode_mark = "*" if depth == 0 and self.drafts.pending(top.mode) else object_mark
+            steps.append(level.mode + mode_mark + (f"[{level.chosen}{object_mark}]" if level.chosen else ""))
+        return "[" + "->".join(steps) + "]% "
 
 
 def is_role_service(entity: Entity) -> bool:

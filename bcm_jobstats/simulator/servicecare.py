@@ -1,6 +1,7 @@
 """How CMDaemon looks after the services of one node: the semantics of bcm-facts §3.3 on a process node.
 
-Taken as given where the facts are silent: a service found running is UP and its count of failures is cleared; a unit
+Taken as given where the facts are silent: a service found running is UP, at the
+second check in a row its count of failures is cleared; a unit
 that is missing on the node leaves its service DOWN (never FAILING), it is said once and tried again at every check;
 the texts of the events for deaths, restarts and failures.
 """
@@ -19,16 +20,21 @@ from bcm_jobstats.simulator.unitwords import UnitError
 
 FAILED_STARTS = 10  # autostarts in a row that fail before a service is FAILING (bcm-facts §3.3)
 
+GOOD_CHECKS = 2  # a service that dies within its first check is no more than started
+
 
 @dataclass
 class _Service:
-    """`up`: it ran when last seen. `tried`: no check has found it running since its last start. `told`: said so."""
+    """`up`: it ran when last seen. `trial`: checks that must find it running until its last start counts as good.
+
+    `told`: its trouble has been told.
+    """
 
     wish: Wish
     stopped: bool = False
     failures: int = 0
     up: bool = False
-    tried: bool = False
+    trial: int = 0
     told: bool = False
 
 
@@ -76,7 +82,7 @@ class ServiceCare:
             service = self._services.get(name)
             if service is None or action not in ("start", "stop", "restart", "reset"):
                 return False
-            service.failures, service.tried, service.told = 0, False, False
+            service.failures, service.trial, service.told = 0, 0, False
             if action in ("stop", "restart"):
                 self._systemd.stop([name])
                 service.stopped = action == "stop"
@@ -98,13 +104,15 @@ class ServiceCare:
 
     def _check(self, name: str, service: _Service) -> None:
         if self._systemd.active(name):
-            service.failures, service.up, service.tried, service.told = 0, True, False, False
+            service.up, service.trial = True, max(0, service.trial - 1)
+            if service.trial == 0:
+                service.failures, service.told = 0, False
             return
         was_up, service.up = service.up, False
         if service.stopped:
             return
-        if service.tried:  # the last start did not hold
-            service.failures, service.tried = service.failures + 1, False
+        if service.trial:  # the last start did not hold
+            service.failures, service.trial = service.failures + 1, 0
         if was_up and service.wish.monitored and not service.told:
             self._tell(self._event(name, "died"))
         if service.wish.autostart:
@@ -135,7 +143,7 @@ class ServiceCare:
         except (StartError, UnitError, OSError) as error:
             service.failures += 1
             return str(error)
-        service.up = service.tried = True
+        service.up, service.trial = True, GOOD_CHECKS
         return ""
 
     def _event(self, name: str, what: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Optional
 
-from bcm_jobstats.site import kinds
+from bcm_jobstats.site import kinds, words
 from bcm_jobstats.site.durations import Duration
 from bcm_jobstats.site.settings import Origin, optional, setting
 from bcm_jobstats.site.structure import ListOf, MapOf, Section
@@ -40,14 +40,14 @@ class Enable:
 class Attach:
     """Where a role goes: exactly one of four forms, told apart by `form`."""
 
-    with_role: Optional[str] = optional(kinds.BCM_ROLE, "To all that carries this BCM role.", "slurmclient")
+    with_role: Optional[str] = optional(words.BCM_ROLE, "To all that carries this BCM role.", "slurmclient")
     overlay: Optional[str] = optional(
-        kinds.OVERLAY, "Alone: into this overlay of yours. With others: the name of an overlay of our own.", "jobstats"
+        words.OVERLAY, "Alone: into this overlay of yours. With others: the name of an overlay of our own.", "jobstats"
     )
-    categories: tuple[str, ...] = setting((), ListOf(kinds.CATEGORY), "The categories of our own overlay.", "[dgx]")
-    nodes: tuple[str, ...] = setting((), kinds.NODES, "The nodes of our own overlay.", '["dgx-[01-04]"]')
-    all_head_nodes: bool = setting(False, kinds.SWITCH, "Whether our own overlay takes in all head nodes.")
-    manual: bool = setting(False, kinds.SWITCH, "Overlay and role are ours, you assign nodes and categories.")
+    categories: tuple[str, ...] = setting((), ListOf(words.CATEGORY), "The categories of our own overlay.", "[dgx]")
+    nodes: tuple[str, ...] = setting((), words.NODES, "The nodes of our own overlay.", '["dgx-[01-04]"]')
+    all_head_nodes: bool = setting(False, words.SWITCH, "Whether our own overlay takes in all head nodes.")
+    manual: bool = setting(False, words.SWITCH, "Overlay and role are ours, you assign nodes and categories.")
 
     @property
     def form(self) -> str:
@@ -76,7 +76,7 @@ def one_form(attach: Attach) -> Iterator[tuple[str, str]]:
 class Role:
     """One role of ours: whether it is wanted, and where."""
 
-    enabled: bool = setting(True, kinds.SWITCH, "Whether the cluster gets this role; naming a role enables it.")
+    enabled: bool = setting(True, words.SWITCH, "Whether the cluster gets this role; naming a role enables it.")
     attach: Attach = setting(
         Attach(with_role="slurmclient"), Section(Attach, one_form), "Where it goes: exactly one form."
     )
@@ -93,19 +93,19 @@ ROLES: Mapping[str, Role] = {"jobstats": Role()}
 class Exporter:
     """What a site changes in an exporter's definition; unset means: as the definition says."""
 
-    enabled: bool = setting(True, kinds.SWITCH, "Whether the role runs this exporter.")
+    enabled: bool = setting(True, words.SWITCH, "Whether the role runs this exporter.")
     role: Optional[str] = optional(
-        kinds.ROLE, "The role that runs it, so that GPU nodes alone have it.", "jobstats-gpu"
+        words.ROLE, "The role that runs it, so that GPU nodes alone have it.", "jobstats-gpu"
     )
-    port: Optional[int] = optional(kinds.PORT, "The port it listens on.", "9100")
+    port: Optional[int] = optional(words.PORT, "The port it listens on.", "9100")
     binary: Optional[str] = optional(
-        kinds.ABSOLUTE, "The program in the software image.", "/usr/local/bin/node_exporter"
+        words.ABSOLUTE, "The program in the software image.", "/usr/local/bin/node_exporter"
     )
     arguments: tuple[str, ...] = setting(
-        (), ListOf(kinds.ARGUMENT, repeats=True), "Arguments added to the definition's.", '["--log.level=warn"]'
+        (), ListOf(words.ARGUMENT, repeats=True), "Arguments added to the definition's.", '["--log.level=warn"]'
     )
-    memory: Optional[str] = optional(kinds.MEMORY, "The most memory it may take.", "256M")
-    cpu: Optional[str] = optional(kinds.CPU, "The most CPU time it may take; 100% is one core.", "50%")
+    memory: Optional[str] = optional(words.MEMORY, "The most memory it may take.", "256M")
+    cpu: Optional[str] = optional(words.CPU, "The most CPU time it may take; 100% is one core.", "50%")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Targets:
 
     directory: str = setting(
         "/cm/shared/apps/jobstats/prometheus-targets",
-        kinds.ABSOLUTE,
+        words.ABSOLUTE,
         "Shared folder with one target file per node and role.",
     )
 
@@ -123,9 +123,9 @@ class Targets:
 class Prometheus:
     """The Prometheus server."""
 
-    url: str = setting("http://localhost:9090", kinds.URL, "Where Prometheus answers.")
+    url: str = setting("http://localhost:9090", words.URL, "Where Prometheus answers.")
     scrape_interval: Duration = setting(
-        Duration(30_000), kinds.DURATION, "How often it asks each exporter; jobstats counts on 30s at most."
+        Duration(30_000), words.DURATION, "How often it asks each exporter; jobstats counts on 30s at most."
     )
 
 
@@ -142,7 +142,7 @@ class Slurm:
 class User:
     """The system user that exporters run as, the same on every node."""
 
-    name: str = setting("jobstats", kinds.USER, "Its name.")
+    name: str = setting("jobstats", words.USER, "Its name.")
     uid: int = setting(967, SYSTEM_UID, "Its user and group number.")
 
 
@@ -150,7 +150,7 @@ class User:
 class Bcm:
     """How BCM is spoken to."""
 
-    timeout: Duration = setting(Duration(60_000), kinds.DURATION, "How long one call to BCM may take.")
+    timeout: Duration = setting(Duration(60_000), words.DURATION, "How long one call to BCM may take.")
 
 
 @dataclass(frozen=True)
@@ -158,18 +158,18 @@ class Site:
     """Everything an administrator decides. Defaults stand for whatever the file leaves out."""
 
     cluster: str = setting(
-        "slurm", kinds.CLUSTER, "Slurm's ClusterName, which is also the label `cluster` of every series."
+        "slurm", words.CLUSTER, "Slurm's ClusterName, which is also the label `cluster` of every series."
     )
     enable: Enable = setting(Enable(), Section(Enable), "How services are made to start.")
     roles: Mapping[str, Role] = setting(
         ROLES,
-        MapOf(kinds.ROLE, Section(Role), Role(), ROLES),
+        MapOf(words.ROLE, Section(Role), Role(), ROLES),
         "The roles the cluster gets, and where.",
         "dcgm-exporter: {attach: {categories: [dgx]}}",
     )
     exporters: Mapping[str, Exporter] = setting(
         {},
-        MapOf(kinds.EXPORTER, Section(Exporter), Exporter()),
+        MapOf(words.EXPORTER, Section(Exporter), Exporter()),
         "What differs from the exporters' definitions.",
         "node_exporter: {port: 9101}",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats import data
-from bcm_jobstats.site import kinds
+from bcm_jobstats.site import kinds, words
 from bcm_jobstats.site.load import load_section
 from bcm_jobstats.site.problems import Problem, SiteError
 from bcm_jobstats.site.settings import Origin, optional, required, setting
@@ -37,24 +37,24 @@ RESERVED = {"cmd", "munge", "nvidia-dcgm", "nvidia-dcgm-exporter", "nvidia-persi
 class Exporter:
     """One exporter: a program that answers Prometheus on a port, run by a role as a systemd service."""
 
-    name: str = required(kinds.EXPORTER, "The exporter's name, which is also that of its service.")
-    role: str = required(kinds.ROLE, "The role that runs it.")
-    binary: str = required(kinds.ABSOLUTE, "The program in the software image.")
-    port: int = required(kinds.PORT, "The port it listens on.")
-    doc: str = setting("", kinds.ARGUMENT, "What it measures, in one line.")
-    job: Optional[str] = optional(kinds.OVERLAY, "The label `job` of its targets; unset: its name.")
+    name: str = required(words.EXPORTER, "The exporter's name, which is also that of its service.")
+    role: str = required(words.ROLE, "The role that runs it.")
+    binary: str = required(words.ABSOLUTE, "The program in the software image.")
+    port: int = required(words.PORT, "The port it listens on.")
+    doc: str = setting("", words.ARGUMENT, "What it measures, in one line.")
+    job: Optional[str] = optional(words.OVERLAY, "The label `job` of its targets; unset: its name.")
     arguments: tuple[str, ...] = setting(
         (),
-        ListOf(kinds.ARGUMENT, repeats=True),
+        ListOf(words.ARGUMENT, repeats=True),
         "Its arguments; jinja2, with port, name, cluster and cgroup (v1 or v2).",
     )
-    environment: Mapping[str, str] = setting({}, MapOf(VARIABLE, kinds.ARGUMENT), "Its environment; jinja2 likewise.")
-    gpu: bool = setting(False, kinds.SWITCH, "Whether it needs the NVIDIA devices.")
-    memory: str = setting("256M", kinds.MEMORY, "The most memory it may take; from three quarters on it is slowed.")
-    cpu: str = setting("50%", kinds.CPU, "The most CPU time it may take; 100% is one core.")
+    environment: Mapping[str, str] = setting({}, MapOf(VARIABLE, words.ARGUMENT), "Its environment; jinja2 likewise.")
+    gpu: bool = setting(False, words.SWITCH, "Whether it needs the NVIDIA devices.")
+    memory: str = setting("256M", words.MEMORY, "The most memory it may take; from three quarters on it is slowed.")
+    cpu: str = setting("50%", words.CPU, "The most CPU time it may take; 100% is one core.")
     after: tuple[str, ...] = setting((), ListOf(UNIT), "Units that start before it.")
     wants: tuple[str, ...] = setting((), ListOf(UNIT), "Units that are started with it.")
-    minimum_version: Optional[str] = optional(kinds.ARGUMENT, "The oldest version that works, for people.")
+    minimum_version: Optional[str] = optional(words.ARGUMENT, "The oldest version that works, for people.")
     unit: str = setting(
         "exporter.service.j2", TEMPLATE, "The template of its unit, next to this file or the package's."
     )

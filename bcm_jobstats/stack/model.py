@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,15 +11,14 @@ from typing import Any, Optional, cast
 
 from bcm_jobstats import data
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.site import Role, Site, kinds
+from bcm_jobstats.site import Role, Site
 from bcm_jobstats.site.checks import enabled, port_of
-from bcm_jobstats.stack import render
+from bcm_jobstats.stack import render, targets
 from bcm_jobstats.stack.definitions import Definitions, Exporter
 
 UNITS = "/etc/systemd/system"
 LIBRARY = "/usr/lib/bcm-jobstats"
 TARGETS = "/etc/bcm-jobstats/targets"
-PLACEHOLDER = "@HOST@"
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,9 @@ class Stack:
         for role in roles:
             files += [self._exporter_unit(exporter) for exporter in role.exporters]
             files.append(self._target_unit(role))
-            files.append(PayloadFile(f"{TARGETS}/{role.name}.json", self._target_text(role)))
+            files.append(
+                PayloadFile(f"{TARGETS}/{role.name}.json", targets.template(self.site.cluster, role.exporters))
+            )
         return tuple(sorted(files, key=lambda one: one.path))
 
     def _exporter_unit(self, exporter: Exporter) -> PayloadFile:
@@ -128,28 +128,17 @@ class Stack:
             "role": role,
             "site": self.site,
             "arguments": arguments,
-            "suffix": _suffix(role.name),
+            "suffix": targets.suffix(role.name),
             "parent": str(PurePosixPath(self.site.targets.directory).parent),
         }
         content = render.unit("jobstats-target.service.j2", data.path("overlays") / "templates", values)
         return PayloadFile(f"{UNITS}/{role.target_service}.service", content)
 
-    def _target_text(self, role: RoleSpec) -> bytes:
-        """The target file with a placeholder for the host (design §7, peers A4 4.10)."""
-        entries = [
-            {
-                "targets": [f"{PLACEHOLDER}:{exporter.port}"],
-                "labels": {"job": exporter.label, "cluster": self.site.cluster, "hostname": PLACEHOLDER},
-            }
-            for exporter in role.exporters
-        ]
-        return (json.dumps(entries, indent=2) + "\n").encode()
-
     def target_file(self, host: str, role: str) -> tuple[str, bytes]:
         """Name and content of the file with which `host` registers for `role`, as the node itself writes it."""
-        short = _short(host)
-        content = self._target_text(self.role(role)).replace(PLACEHOLDER.encode(), short.encode())
-        return f"{short}{_suffix(role)}.json", content
+        short = targets.short(host)
+        template = targets.template(self.site.cluster, self.role(role).exporters)
+        return targets.file_name(short, role), targets.fill(template, short)
 
     def targets(self, host: str, role: str) -> list[dict[str, Any]]:
         """The target list of `host` for `role`; JobstatsError when `host` is no host name."""
@@ -171,22 +160,7 @@ class Stack:
         The second is for unfinished files: next to the first, because Prometheus' glob reads everything in that one.
         """
         directory = PurePosixPath(self.site.targets.directory)
-        return (str(directory), str(directory.parent / STAGING))
-
-
-STAGING = ".prometheus-targets.tmp"
-
-
-def _suffix(role: str) -> str:
-    """What tells the target files of two roles apart; '+' is in no host name."""
-    return "" if role == "jobstats" else f"+{role}"
-
-
-def _short(host: str) -> str:
-    short = host.split(".", 1)[0]
-    if not re.fullmatch(kinds.HOST, short) or short == "localhost":
-        raise JobstatsError(f"host {host!r}", "is not the name of a node", "letters, digits and '-', at most 63")
-    return short
+        return (str(directory), str(directory.parent / targets.STAGING))
 
 
 def _script(name: str) -> bytes:

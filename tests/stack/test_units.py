@@ -111,6 +111,9 @@ def test_what_every_unit_keeps(tree: Path, unit: str) -> None:
     assert told["StartLimitIntervalSec"] == ["0"]
     assert told["SystemCallErrorNumber"] == ["EPERM"], "else a refused call kills (lab §3)"
     assert told["User"] == told["Group"] == ["jobstats"]
+    assert told["NoNewPrivileges"] == ["yes"]
+    assert told["CapabilityBoundingSet"] == [""]
+    assert told["ProtectSystem"] == ["strict"]
     assert {"MemoryMax", "CPUQuota", "TasksMax", "Nice", "OOMScoreAdjust"} <= set(told)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional, TypeVar
 
@@ -46,7 +47,10 @@ class CmshBcm:
     def save_role(self, where: Place, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
         """See the port."""
         words = self._do(scripts.save_role(where, before, after))
-        return self._took(f"role {after.name} of {where}", after, self._role(where, after.name), words)
+        found = self._role(where, after.name)
+        if found and sorted(found.services) == sorted(after.services):
+            found = replace(found, services=after.services)  # whether BCM keeps their order is not known
+        return self._took(f"role {after.name} of {where}", after, found, words)
 
     def remove_role(self, where: Place, name: str) -> Optional[GenericRole]:
         """See the port."""

@@ -146,7 +146,7 @@ def role_fields(wanted: Sequence[tuple[Place, str]], text: str) -> dict[tuple[Pl
     for where, name in wanted:
         ends = [number for number, line in enumerate(lines) if line == name][:3]
         values = answers.between(lines[: ends[-1] + 1] if ends else lines, name, 2)
-        fields[where, name] = GenericRole(name, tuple(sorted(values[0].replace(",", " ").split())), values[1])
+        fields[where, name] = GenericRole(name, tuple(values[0].replace(",", " ").split()), values[1])
         lines = lines[ends[-1] + 1 :]
     return fields
 

@@ -1,0 +1,147 @@
+"""What the tests over a simulated cluster share: the command run in this process, killed runs, and snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+
+from bcm_jobstats.bcm.cmsh import process
+from bcm_jobstats.cli.main import main
+from bcm_jobstats.simulator import Simulator
+
+BINARIES = ("usr/local/bin/node_exporter", "usr/local/bin/cgroup_exporter", "usr/local/bin/nvidia_gpu_exporter",
+            "usr/bin/dcgm-exporter")  # fmt: skip
+Snapshot = dict[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of the command."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(root: Path, *words: str) -> Outcome:
+    """`bcm-jobstats --root ROOT WORDS`, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(["--root", str(root), *words])
+        except SystemExit as exit_:
+            status = int(exit_.code or 0)
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def killed_after(writes: int, root: Path, *words: str) -> bool:
+    """Run the command in a child that is killed with SIGKILL right after its n-th write; False: it ended before that.
+
+    A write is a change of a file or directory, or a cmsh that commits.
+    """
+    child = os.fork()
+    if child == 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        status = 1
+        try:
+            _count_down(writes)
+            status = main(["--root", str(root), *words])
+        finally:
+            os._exit(status)
+    _, result = os.waitpid(child, 0)
+    if os.WIFSIGNALED(result):
+        assert os.WTERMSIG(result) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(result) == 0, "the command failed before it was killed"
+    return False
+
+
+def _count_down(writes: int) -> None:
+    left = [writes]
+
+    def counted(function: Callable[..., Any], counts: Callable[..., bool] = lambda *_, **__: True) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            if counts(*args, **kwargs):
+                left[0] -= 1
+                if left[0] <= 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return wrapper
+
+    for name in ("replace", "rename", "mkdir", "unlink", "rmdir", "touch", "chmod"):
+        setattr(Path, name, counted(getattr(Path, name)))
+    process.run = counted(process.run, lambda cmsh, script, timeout: any(c == "commit" or "imageupdate" in c for c in script))
+
+
+def snapshot(root: Path) -> Snapshot:
+    """Everything under `root` that belongs to the cluster: BCM's objects, shared storage, images and nodes.
+
+    Left out are the journal of our own runs, the site file, and what running nodes write for themselves (/var, /run).
+    """
+    found: Snapshot = {"objects": ((root / "cmd/state.json").read_bytes(),)}
+    for top in ("cm/images", "cm/shared", "nodes"):
+        for path in sorted((root / top).rglob("*")) if (root / top).is_dir() else ():
+            name = path.relative_to(root)
+            if name.parts[0] == "nodes" and len(name.parts) > 2 and name.parts[2] in {"var", "run"}:
+                continue
+            found[str(name)] = _entry(path)
+    return found
+
+
+def _entry(path: Path) -> tuple[object, ...]:
+    status = path.lstat()
+    mode = stat.S_IMODE(status.st_mode)
+    if path.is_symlink():
+        return ("link", str(path.readlink()))
+    if path.is_dir():
+        return ("directory", mode, status.st_uid, status.st_gid)
+    return ("file", mode, status.st_uid, status.st_gid, path.read_bytes())
+
+
+@contextlib.contextmanager
+def cluster(directory: Path, **settings: Any) -> Iterator[Simulator]:
+    """A simulated cluster for the length of the block; images of paper nodes get empty exporters."""
+    simulator = Simulator.start(directory, **{"node_kind": "paper", **settings})
+    try:
+        if settings.get("node_kind", "paper") == "paper":
+            for image in ("dgx-image", "login-image"):
+                for name in BINARIES:
+                    file = directory / "cm/images" / image / name
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.touch()
+        yield simulator
+    finally:
+        simulator.stop()
+
+
+def cmsh(simulator: Simulator, script: str) -> str:
+    """What an administrator does by hand; fails the test when cmsh complains."""
+    answer = process.run(simulator.cmsh, [script], 30.0)
+    assert not answer.text.strip(), answer.text
+    return answer.text
+
+
+def until(reached: Callable[[], Any], seconds: float = 20.0, what: Optional[str] = None) -> Any:
+    """Wait for something that happens in another process; the bound is for a broken test only."""
+    import time
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        result = reached()
+        if result:
+            return result
+        time.sleep(0.02)
+    return pytest.fail(f"not within {seconds:g} s: {what or reached}")

@@ -1,0 +1,184 @@
+"""Every plan case, as data in tests/assets/plans: planned as expected, applied, applied again, destroyed, rolled back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bcm_jobstats.simulator import Simulator
+from tests.harness import Outcome, cluster, cmsh, killed_after, run, snapshot
+
+CASES = sorted((Path(__file__).parents[1] / "assets/plans").glob("*.yaml"))
+NOT_REFUSED = [path for path in CASES if not {"conflicts", "problems", "error"} & set(yaml.safe_load(path.read_text()))]
+KILLED = [path for path in CASES if yaml.safe_load(path.read_text()).get("killed")]
+MOST_WRITES = 200
+
+
+class Prepared:
+    """A case with its simulated cluster."""
+
+    def __init__(self, case: Mapping[str, Any], simulator: Simulator) -> None:
+        self.case = case
+        self.simulator = simulator
+        self.root = simulator.directory
+        for script in case.get("prepare", ()):
+            cmsh(simulator, script)
+        self.write(case.get("files", {}))
+        self.write({"etc/bcm-jobstats/site.yaml": case["site"]})
+        self.adopt = ["--adopt"] if case.get("adopt") else []
+
+    def write(self, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def run(self, *words: str) -> Outcome:
+        return run(self.root, *words)
+
+    def apply(self) -> None:
+        outcome = self.run("apply", "--yes", "-q", *self.adopt)
+        assert outcome.status == 0, outcome.err
+
+    def plan(self) -> dict[str, Any]:
+        return json.loads(self.run("plan", "--json", *self.adopt).out)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Prepared]:
+    case = yaml.safe_load(request.param.read_text())
+    with cluster(tmp_path / "head", switches=case.get("switches", {})) as simulator:
+        yield Prepared(case, simulator)
+
+
+def over(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("prepared", paths, ids=[path.stem for path in paths], indirect=True)
+
+
+def marks(plan: Mapping[str, Any]) -> list[str]:
+    signs = {"create": "+", "update": "~", "adopt": "~", "delete": "-"}
+    return sorted(f"{signs[change['action']]} {change['address']}" for change in plan["changes"])
+
+
+@over(CASES)
+def test_the_plan_is_as_the_case_says_and_changes_nothing(prepared: Prepared) -> None:
+    case, before = prepared.case, snapshot(prepared.root)
+    if "error" in case:
+        outcome = prepared.run("plan")
+        assert outcome.status == case["error"]["status"]
+        assert [text for text in case["error"]["says"] if text not in outcome.err] == []
+        return
+    plan = prepared.plan()
+    check(plan, case, "plan")
+    assert sorted(conflict["address"] for conflict in plan["conflicts"]) == sorted(case.get("conflicts", []))
+    assert [text for text in case.get("problems", []) if not any(text in said for said in plan["problems"])] == []
+    assert bool(plan["problems"]) == bool(case.get("problems"))
+    if not case.get("then"):
+        assert [text for text in case.get("notes", []) if not any(text in said for said in plan["notes"])] == []
+    after = {change["address"]: change["after"] for change in plan["changes"]}
+    for address, values in case.get("values", {}).items():
+        assert after[address] == values
+    assert snapshot(prepared.root) == before
+
+
+def check(plan: Mapping[str, Any], case: Mapping[str, Any], what: str) -> None:
+    found = marks(plan)
+    if what in case:
+        assert found == sorted(case[what])
+    assert [mark for mark in case.get(f"{what}_has", []) if mark not in found] == []
+    assert [mark for mark in found for lacking in case.get(f"{what}_lacks", []) if lacking in mark] == []
+    for mark, count in case.get(f"{what}_count", {}).items():
+        assert found.count(mark) == count
+
+
+@over([path for path in CASES if path not in NOT_REFUSED])
+def test_what_cannot_be_applied_changes_nothing(prepared: Prepared) -> None:
+    before = snapshot(prepared.root)
+    outcome = prepared.run("apply", "--yes")
+    assert outcome.status in {1, 65}
+    assert "bcm-jobstats: " in outcome.err
+    assert snapshot(prepared.root) == before
+    assert prepared.run("generations", "--json").out.strip() == "[]"
+
+
+@over(NOT_REFUSED)
+def test_after_apply_there_is_nothing_to_do_and_destroy_leaves_no_trace(prepared: Prepared) -> None:
+    before = snapshot(prepared.root)
+    prepared.apply()
+    again = prepared.run("plan", "--detailed-exitcode")
+    assert (again.status, again.out.splitlines()[-1]) == (0, "No changes. The cluster matches the configuration.")
+    outcome = prepared.run("destroy", "--yes", "-q")
+    assert outcome.status == 0, outcome.err
+    assert snapshot(prepared.root) == before
+
+
+@over(NOT_REFUSED)
+def test_rollback_brings_the_state_before(prepared: Prepared) -> None:
+    before = snapshot(prepared.root)
+    prepared.apply()
+    outcome = prepared.run("rollback", "--yes", "-q")
+    assert outcome.status == 0, outcome.err
+    assert snapshot(prepared.root) == before
+
+
+@over([path for path in NOT_REFUSED if "then" in yaml.safe_load(path.read_text())])
+def test_what_an_administrator_changes_is_kept_or_named_as_drift(prepared: Prepared) -> None:
+    case = prepared.case
+    prepared.apply()
+    for script in case["then"]:
+        cmsh(prepared.simulator, script)
+    prepared.write(case.get("then_files", {}))
+    drifted = snapshot(prepared.root)
+    plan = prepared.plan()
+    check(plan, case, "drift")
+    assert prepared.run("drift").status == (2 if plan["changes"] else 0)
+    assert [text for text in case.get("notes", []) if not any(text in said for said in plan["notes"])] == []
+    assert snapshot(prepared.root) == drifted
+    prepared.apply()
+    assert prepared.run("drift").status == 0
+    prepared.run("destroy", "--yes", "-q")
+    assert sorted(set(prepared.simulator.state()["configurationoverlay"]) & {"jobstats"}) == case.get("destroy_keeps", [])
+    if plan["changes"] and not case.get("destroy_keeps"):
+        return
+    for name in case.get("destroy_keeps", []):
+        assert "bcm-jobstats" not in json.dumps(prepared.simulator.state()["configurationoverlay"][name])
+
+
+@pytest.mark.slow
+@over(KILLED)
+def test_a_run_killed_after_any_write_is_completed_by_the_next(prepared: Prepared) -> None:
+    before = snapshot(prepared.root)
+    prepared.apply()
+    wanted = snapshot(prepared.root)
+    assert prepared.run("destroy", "--yes", "-q").status == 0
+    for writes in range(1, MOST_WRITES):
+        killed = killed_after(writes, prepared.root, "apply", "--yes", "-q")
+        prepared.apply()
+        assert snapshot(prepared.root) == wanted, f"after {writes} writes"
+        outcome = prepared.run("destroy", "--yes", "-q")
+        assert outcome.status == 0, outcome.err
+        assert snapshot(prepared.root) == before, f"after {writes} writes"
+        if not killed:
+            assert writes > 10, "the count counts nothing"
+            return
+    pytest.fail("more writes than expected")
+
+
+@pytest.mark.slow
+@over(KILLED[:1])
+def test_a_destroy_killed_after_any_write_is_completed_by_the_next(prepared: Prepared) -> None:
+    before = snapshot(prepared.root)
+    for writes in range(1, MOST_WRITES):
+        prepared.apply()
+        killed = killed_after(writes, prepared.root, "destroy", "--yes", "-q")
+        outcome = prepared.run("destroy", "--yes", "-q")
+        assert outcome.status == 0, outcome.err
+        assert snapshot(prepared.root) == before, f"after {writes} writes"
+        if not killed:
+            return
+    pytest.fail("more writes than expected")

@@ -1,0 +1,171 @@
+"""How cmsh is started, where it gets its commands, how it ends (bcm-facts §1.1, §1.2, §1.3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from bcm_jobstats.simulator.inprocess import InProcess
+
+STATUS = "dgx-01 .............. [   UP   ]\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--color=no", "--disable-events", "--norc", "-c"),
+        ("--color", "no", "-n", "--hide-events", "-c"),
+        ("-n", "-r", "-u", "-z", "-Q", "-m", "-i", "cert", "-k", "key", "-c"),
+        ("--noredirect", "--noquitconfirmation", "--spool", "/x", "localhost:8081", "-c"),
+    ],
+)
+def test_options_in_long_and_short_forms(cluster: InProcess, options: tuple[str, ...]) -> None:
+    answer = cluster.cmsh(*options, "device status dgx-01")
+    assert (answer.out, answer.err, answer.status) == (STATUS, "", 0)
+
+
+def test_an_unknown_option_is_refused(cluster: InProcess) -> None:
+    assert "Usage" in cluster.cmsh("--json", "-c", "device list").err
+    assert "cmsh [options] -f <filename>" in cluster.cmsh("-h").out
+
+
+def test_a_file_is_not_echoed_and_standard_input_is(cluster: InProcess) -> None:
+    (cluster.daemon.directory / "x").write_text("device\nstatus dgx-01\n")
+    assert cluster.cmsh("-f", "x").out == STATUS
+    assert cluster.cmsh(text="device\nstatus dgx-01\n").out == "device\nstatus dgx-01\n" + STATUS
+    assert cluster.cmsh("-x", "-c", "device; status dgx-01").out == "device\nstatus dgx-01\n" + STATUS
+
+
+def test_rc_files_are_read_unless_told_otherwise(cluster: InProcess) -> None:
+    directory = cluster.daemon.directory
+    (directory / "root" / ".cmshrc").write_text("device status dgx-01\n")
+    (directory / "root" / ".cm").mkdir()
+    (directory / "root" / ".cm" / ".cmshrc").write_text("device status dgx-02\n")
+    assert cluster.cmsh("-c", "device get dgx-01 category").out == STATUS + "dgx-h100\n"
+    assert cluster.cmsh("-n", "-c", "device get dgx-01 category").out == "dgx-h100\n"
+
+
+@pytest.mark.parametrize(("switch", "status"), [("zero", 0), ("honest", 1)])
+@pytest.mark.parametrize(
+    "command", ["device use nosuch", "nosuch", "category; roles login; assign slurmclient; commit"]
+)
+def test_the_exit_status_is_a_switch(cluster: InProcess, switch: str, status: int, command: str) -> None:
+    cluster.control(op="switch", name="exit_status", value=switch)
+    assert cluster.cmsh("-n", "-c", command).status == status
+    assert cluster.cmsh("-n", "-c", "device list").status == 0
+
+
+def test_an_error_ends_the_run_only_with_q(cluster: InProcess) -> None:
+    cluster.control(op="switch", name="exit_status", value="honest")
+    command = "device use nosuch; device status dgx-01"
+    plain, strict = cluster.cmsh("-n", "-c", command), cluster.cmsh("-n", "-q", "-c", command)
+    assert (plain.out.endswith(STATUS), plain.status) == (True, 0)
+    assert (STATUS in strict.out, strict.status) == (False, 1)
+
+
+def test_errors_go_where_the_switch_says(cluster: InProcess) -> None:
+    assert cluster.cmsh("-n", "-c", "nosuch").out == "Unknown command: nosuch\n"
+    cluster.control(op="switch", name="errors_to", value="stderr")
+    answer = cluster.cmsh("-n", "-c", "nosuch")
+    assert (answer.out, answer.err) == ("", "Unknown command: nosuch\n")
+
+
+def test_a_terminal_gets_prompts_with_marks(cluster: InProcess) -> None:
+    typed = (
+        *("device", "use dgx-01", "..", "/", 'configurationoverlay; use "slurm-client"', "roles; use slurmclient"),
+        *("set features a", "commit", "quit"),
+    )
+    prompts = [line for line in cluster.cmsh("-n", typed=typed).out.splitlines() if line]
+    assert prompts == [
+        "[bcm-head]% device",
+        "[bcm-head->device]% use dgx-01",
+        "[bcm-head->device[dgx-01]]% ..",
+        "[bcm-head->device]% /",
+        '[bcm-head]% configurationoverlay; use "slurm-client"',
+        "[bcm-head->configurationoverlay[slurm-client]]% roles; use slurmclient",
+        "[bcm-head->configurationoverlay[slurm-client]->roles[slurmclient]]% set features a",
+        "[bcm-head->configurationoverlay*[slurm-client*]->roles*[slurmclient*]]% commit",
+        "[bcm-head->configurationoverlay[slurm-client]->roles[slurmclient]]% quit",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "stays"),
+    [
+        ("device status dgx-01", "home;"),
+        ("device use dgx-01", 'home;device;use "dgx-01";'),
+        ("device services dgx-01", 'home;device;use "dgx-01";services;'),
+        ("configurationoverlay add x", "home;configurationoverlay;use x;"),
+        ("device use nosuch", "home;"),
+        ("device", "home;device;"),
+        ("category roles login; assign storage", "home;category;use login;roles;use storage;"),
+        ("device foreach * (use dgx-01; roles)", "home;"),
+        ("device; use dgx-01; home; goto -", 'home;device;use "dgx-01";'),
+        ("wlm", "home;wlm;use slurm;"),
+    ],
+)
+def test_one_stays_where_a_command_leads(cluster: InProcess, line: str, stays: str) -> None:
+    cluster.run(line)
+    assert cluster.run("path") == stays + "\n"
+
+
+def test_what_a_shell_gets_really_runs(cluster: InProcess) -> None:
+    assert cluster.run("!echo hi; device get dgx-01 category") == "hi\ndgx-h100\n"
+    cluster.run("configurationoverlay; use slurm-client; set revision `echo x`y")
+    assert cluster.run("get revision") == "xy\n"
+    cluster.run('set revision "a`touch made`b"; commit')
+    assert (cluster.daemon.directory / "made").exists()
+    cluster.run("set revision 'a`touch unmade`b'")
+    assert not (cluster.daemon.directory / "unmade").exists()
+    assert cluster.run("get revision") == "a`touch unmade`b\n"
+
+
+def test_pipes_and_redirections(cluster: InProcess) -> None:
+    lines = cluster.run("device list | grep dgx-02").splitlines()
+    assert len(lines) == 3 and lines[0].startswith("Type") and "dgx-02" in lines[2]
+    assert cluster.run("device list | wc -l").strip() == "8"
+    assert cluster.run("device get dgx-01 category > out") == ""
+    assert (cluster.daemon.directory / "out").read_text() == "dgx-h100\n"
+
+
+@pytest.mark.parametrize(("switch", "name"), [("cut", "a-name-of-twenty-..."), ("full", "a-name-of-twenty-four-ch")])
+def test_cells_are_cut_in_json_by_the_switch(cluster: InProcess, switch: str, name: str) -> None:
+    cluster.control(op="switch", name="json_cells", value=switch)
+    cluster.run("configurationoverlay; add a-name-of-twenty-four-ch; commit; exit")
+    assert f'"name (key)": "{name}"' in cluster.run("list -f name -d {}")
+    assert "a-name-of-twenty-..." in cluster.run("list")
+
+
+def test_lists_with_formats_types_and_keys(cluster: InProcess) -> None:
+    lines = cluster.run('device; list -f hostname:[8-12],ip:4 -t headnode -d "|"').splitlines()
+    assert lines == ["hostname (ke|ip  ", "------------|----", "bcm-head    |1..."]
+    lines = cluster.run('list -f hostname:[8-12],category:8 -t PhysicalNode -d "|" --sort category').splitlines()
+    assert lines[:3] == ["hostname (ke|category", "------------|--------", "dgx-01      |dgx-h100"]
+    assert cluster.run("list -f hostname -d {4} -t HeadNode") == (
+        '[\n    {\n        "hostname (key)": "bcm-head"\n    }\n]\n'
+    )
+    assert cluster.run("list -f nosuch") == "No such property: nosuch\n"
+
+
+def test_loops_select_as_told(cluster: InProcess) -> None:
+    def names(selection: str) -> list[str]:
+        return cluster.run(f"device; foreach {selection} (get hostname)").split()
+
+    assert names("-c login") == ["login-01"]
+    assert names("-n dgx-01..dgx-02") == ["dgx-01", "dgx-02"]
+    assert names("-t PhysicalNode -c login -i") == ["login-01"]
+    assert names("-c login -n dgx-01") == ["dgx-01", "login-01"]
+    assert len(names("*")) == 6
+    assert names("-l slurmclient -i -n dgx-03") == ["dgx-03"]
+    cluster.run("foreach -n dgx-01..dgx-02 (set rack r1); commit")
+    assert cluster.run("get dgx-02 rack") == "r1\n"
+
+
+def test_events_come_unless_disabled(cluster: InProcess) -> None:
+    command = "category; services login; add x; set autostart yes; commit"
+    assert cluster.cmsh("-n", "--hide-events", "-c", command).out == ""
+    cluster.settled()
+    answer = cluster.cmsh("-n", "-c", "device; services login-01; stop x; status")
+    assert "[notice] login-01: Service x was stopped" in answer.out
+    assert (
+        "[notice]" not in cluster.cmsh("-n", "--disable-events", "-c", "device; services login-01; start x; status").out
+    )
