@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Optional
 
 from bcm_jobstats.simulator import tables
-from bcm_jobstats.simulator.cmd_read import options
 from bcm_jobstats.simulator.commits import Change, Problem, RefusedError, applied
 from bcm_jobstats.simulator.kinds import MODES
+from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.places import Level
 from bcm_jobstats.simulator.schema import BCM10
 from bcm_jobstats.simulator.session import Session, command

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bcm_jobstats.simulator import messages, tables
 from bcm_jobstats.simulator.cells import node_status
 from bcm_jobstats.simulator.cmd_foreach import GROUPS
-from bcm_jobstats.simulator.cmd_read import options
 from bcm_jobstats.simulator.cmd_services import service_status
 from bcm_jobstats.simulator.noderanges import collapse, expand, natural
+from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.schema import BCM10
 from bcm_jobstats.simulator.session import Session, command
 from bcm_jobstats.simulator.tables import Column

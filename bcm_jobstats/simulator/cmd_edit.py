@@ -1,251 +1,119 @@
-"""Commands that propose changes: set, append, removefrom, clear, add, assign, unassign, import, clone, remove."""
+"""Commands that propose values: set, append, removefrom, clear (bcm-facts §1.5)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from bcm_jobstats.simulator import messages
-from bcm_jobstats.simulator.cmd_read import options
-from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.kinds import MODES, SERVICE
+from bcm_jobstats.simulator.entities import Value
 from bcm_jobstats.simulator.places import Level
-from bcm_jobstats.simulator.rolekinds import GENERIC, role_kind
-from bcm_jobstats.simulator.schema import LONG, Field, Schema
+from bcm_jobstats.simulator.schema import COMPUTED, FIXED, LONG, Field, Schema
+from bcm_jobstats.simulator.services import ROLE_MARK
 from bcm_jobstats.simulator.session import Session, command
 from bcm_jobstats.simulator.setvalues import checked_list, text_value
 
 Words = tuple[str, ...]
-SWITCHES_NOT_CLONED = "Warning: The Ethernet switch settings were not cloned, and have to be set manually\n"
-"""Literal, bcm-facts §1.5."""
 
 
-def target(session: Session, words: Words, least: int) -> tuple[Entity, Schema, Words]:
-    """The object a command changes, and its other words: the one in use, or the one it names first."""
-    places = session.places
-    levels = places.levels
-    if places.here.chosen is None:
-        if not words:
-            raise messages.no_object()
-        if places.find(words[0]) is None:
-            raise messages.no_such(places.what(), words[0])
-        levels = [*levels[:-1], Level(levels[-1].mode, words[0])]
-        words = words[1:]
-    if len(words) < least:
+@dataclass(frozen=True)
+class Target:
+    """What a command is about: the object at `levels`, one of its fields, and the words left."""
+
+    levels: list[Level]
+    schema: Schema
+    field: Field
+    words: Words
+
+    def value(self, session: Session) -> Value:
+        """The field's value now."""
+        return self.schema.value(session.places.read(self.levels), self.field.name)
+
+    def put(self, session: Session, value: str | Iterable[str]) -> None:
+        """Propose a value; one that is the default leaves nothing behind."""
+        kept: Value = value if isinstance(value, str) else tuple(value)
+        entity = session.places.edit(self.levels)
+        if kept == self.field.default and ROLE_MARK not in entity.values:
+            entity.values.pop(self.field.name, None)
+        else:
+            entity.values[self.field.name] = kept
+
+
+def named_object(session: Session, words: Words) -> tuple[list[Level], Words]:
+    """The levels of the object that a command is about: the one in use, or the one that it names first."""
+    levels = session.places.levels
+    if session.places.here.chosen is not None:
+        return levels, words
+    if not words:
+        raise messages.no_object()
+    if session.places.find(words[0]) is None:
+        raise messages.no_such(session.places.what(), words[0])
+    return [*levels[:-1], Level(levels[-1].mode, words[0])], words[1:]
+
+
+def target(session: Session, words: Words) -> Target:
+    """The field that the words of a command name; nothing is changed before that is clear."""
+    levels, rest = named_object(session, words)
+    if not rest:
         raise messages.usage("[name] <property> <value>")
-    schema = places.schema(places.read(levels))
-    if words and words[0].lower() in schema.fields:
-        words = (words[0].lower(), *words[1:])
-    return places.edit(levels), schema, words
-
-
-def settable(schema: Schema, name: str) -> Field:
-    """A field that can be set."""
-    field = schema.fields.get(name)
+    schema = session.places.schema(session.places.read(levels))
+    field = schema.fields.get(rest[0].lower())
     if field is None:
-        raise messages.no_property(name)
-    if field.type in ("computed", "fixed"):
-        raise messages.read_only(name)
-    return field
+        raise messages.no_property(rest[0])
+    if field.type in (COMPUTED, FIXED):
+        raise messages.read_only(rest[0])
+    return Target(levels, schema, field, rest[1:])
 
 
 @command("set")
 def set_value(session: Session, words: Words) -> None:
     """Set a property: ``set PROPERTY VALUE…`` or ``set NAME PROPERTY VALUE…``; ``set -e NAME VALUE`` an extra one."""
     if words[:1] in (("-e",), ("--extra",)):
-        entity, _, rest = target(session, words[1:], 2)
-        entity.extra[rest[0]] = " ".join(rest[1:])
+        levels, rest = named_object(session, words[1:])
+        if len(rest) < 2:
+            raise messages.usage("set -e <name> <value>")
+        session.places.edit(levels).extra[rest[0]] = " ".join(rest[1:])
         return
-    check = target_field(session, words)
-    if check.type == LONG and len(words) == (1 if session.places.here.chosen else 2):
+    about = target(session, words)
+    if about.field.many:
+        about.put(session, checked_list(session, about.field, about.words))
+    elif about.words:
+        about.put(session, text_value(session, about.field, " ".join(about.words)))
+    elif about.field.type == LONG:
         session.daemon.faults.hang()  # cmsh opens an editor here, which nobody answers (bcm-facts §1.5)
-        return
-    entity, schema, rest = target(session, words, 1)
-    name, values = rest[0], rest[1:]
-    field = settable(schema, name)
-    if field.many:
-        _put(entity, schema, name, checked_list(session, field, values))
-    elif not values:
+    else:
         raise messages.usage("set <property> <value>")
-    else:
-        _put(entity, schema, name, text_value(session, field, " ".join(values)))
 
 
-def target_field(session: Session, words: Words) -> Field:
-    """The field that the words of `set` name, found before anything is changed."""
-    at = 0 if session.places.here.chosen is not None else 1
-    if len(words) <= at:
-        raise messages.usage("set [name] <property> <value>")
-    if at and session.places.find(words[0]) is None:
-        raise messages.no_such(session.places.what(), words[0])
-    entity = session.places.find(words[0]) if at else session.places.read()
-    if entity is None:
-        raise messages.no_object()
-    return settable(session.places.schema(entity), words[at].lower())
-
-
-def _put(entity: Entity, schema: Schema, name: str, value: object) -> None:
-    """Keep a value; one that is the default leaves nothing behind."""
-    kept = tuple(value) if isinstance(value, (list, tuple)) else str(value)
-    if kept == schema.fields[name].default and not (entity.kind == SERVICE and name in ("monitored", "autostart")):
-        entity.values.pop(name, None)
-    else:
-        entity.values[name] = kept
-
-
-def _many(session: Session, words: Words) -> tuple[Entity, Schema, Field, list[str]]:
-    field = target_field(session, words)
-    if not field.many:
-        raise messages.not_a_list(field.name)
-    entity, schema, rest = target(session, words, 2)
-    current = schema.value(entity, field.name)
-    return entity, schema, field, [*current, "", *rest[1:]]
+def _list(session: Session, words: Words) -> tuple[Target, list[str]]:
+    about = target(session, words)
+    if not about.field.many:
+        raise messages.not_a_list(about.field.name)
+    if not about.words:
+        raise messages.usage("append|removefrom <property> <value>")
+    return about, list(about.value(session))
 
 
 @command("append")
 def append(session: Session, words: Words) -> None:
     """Add values to a list."""
-    entity, schema, field, told = _many(session, words)
-    at = told.index("")
-    fresh = checked_list(session, field, told[at + 1 :])
-    _put(entity, schema, field.name, checked_list(session, field, dict.fromkeys([*told[:at], *fresh])))
+    about, current = _list(session, words)
+    fresh = checked_list(session, about.field, about.words)
+    about.put(session, checked_list(session, about.field, dict.fromkeys([*current, *fresh])))
 
 
 @command("removefrom")
 def remove_from(session: Session, words: Words) -> None:
     """Take values out of a list."""
-    entity, schema, field, told = _many(session, words)
-    at = told.index("")
-    gone = set(checked_list(session, field, told[at + 1 :], known=False))
-    _put(entity, schema, field.name, [one for one in told[:at] if one not in gone])
+    about, current = _list(session, words)
+    gone = set(checked_list(session, about.field, about.words, known=False))
+    about.put(session, [one for one in current if one not in gone])
 
 
 @command("clear")
 def clear(session: Session, words: Words) -> None:
     """Unset a property."""
-    field = target_field(session, words)
-    entity, schema, _ = target(session, words, 1)
-    if field.name == schema.key:
-        raise messages.read_only(field.name)
-    entity.values.pop(field.name, None)
-
-
-@command("add")
-def add(session: Session, words: Words) -> None:
-    """Add a named object: ``add NAME``, ``add TYPE NAME`` where there are types (device, configurations)."""
-    places = session.places
-    submode = places.submode()
-    kinds = submode.kinds if submode else MODES[places.here.mode].kinds
-    if places.here.mode == "roles" or not kinds:
-        raise messages.wrong_mode("add")
-    typed = {kind.lower(): kind for kind in kinds}
-    kind, names = kinds[-1], words
-    if len(words) > 1 and words[0].lower() in typed:
-        kind, names = typed[words[0].lower()], words[1:]
-    needs_type = places.here.mode in ("device", "configurations")
-    if not names or (needs_type and len(words) < 2):
-        raise messages.usage("add <type> <name>" if needs_type else "add <name>")
-    schema = session.catalogue[kind]
-    entity = Entity(kind, {schema.key: names[0]})
-    if kind == "PhysicalNode" and len(names) > 1:
-        entity.values["ip"] = names[1]
-    _place(session, names[0], entity)
-
-
-def _place(session: Session, name: str, entity: Entity, cloned_from: str = "") -> None:
-    """Put a new object here and choose it."""
-    places = session.places
-    here = places.here.mode
-    if places.find(name) is not None and not (here == "services" and name not in places.entries()):
-        raise messages.exists(places.what().capitalize(), name)
-    if len(places.levels) == 1:
-        session.drafts.add(here, name, entity, cloned_from)
-    else:
-        places.edit(places.levels[:-1]).within(here)[name] = entity
-    session.go([*places.levels[:-1], Level(here, name)])
-
-
-@command("assign")
-def assign(session: Session, words: Words) -> None:
-    """Assign a role; its values are unset (bcm-facts §2). How a new generic role is named is unconfirmed (§13 #1)."""
-    if session.places.here.mode != "roles" or len(words) != 1:
-        raise messages.wrong_mode("assign") if words else messages.usage("assign <role>")
-    name = words[0] if words[0].startswith(GENERIC) else words[0].lower()
-    kind = role_kind(name)
-    if kind is None or (kind == "GenericRole" and session.daemon.switches["generic_assign"] == "no"):
-        raise messages.unknown_role(words[0])
-    if name in session.places.entries():
-        raise messages.assigned_twice(name)
-    _place(session, name, Entity(kind, {"name": name}))
-
-
-@command("unassign")
-def unassign(session: Session, words: Words) -> None:
-    """Take an own role away."""
-    places = session.places
-    if places.here.mode != "roles":
-        raise messages.wrong_mode("unassign")
-    names = words or ((places.here.chosen,) if places.here.chosen else ())
-    for name in names:
-        if name not in places.entries():
-            raise messages.not_assigned(name)
-        del places.edit(places.levels[:-1]).within("roles")[name]
-    _out_of(session, names)
-
-
-def _out_of(session: Session, names: tuple[str, ...]) -> None:
-    here = session.places.here
-    if here.chosen in names:
-        session.go([*session.places.levels[:-1], Level(here.mode)])
-
-
-@command("import")
-def import_role(session: Session, words: Words) -> None:
-    """Assign a role with the values it has elsewhere: ``import --overlay X slurmclient`` (also -c, -n; §2)."""
-    found, names = options(words, {"overlay=": "o", "category=": "c", "node=": "n"})
-    modes = {"overlay": "configurationoverlay", "category": "category", "node": "device"}
-    if session.places.here.mode != "roles" or len(found) != 1 or len(names) != 1:
-        raise messages.usage("import --overlay|--category|--node <name> <role>")
-    ((option, holder),) = found.items()
-    source = session.drafts.get(modes[option], holder)
-    role = source.entries("roles").get(names[0]) if source else None
-    if role is None:
-        raise messages.no_such("role", names[0])
-    if names[0] in session.places.entries():
-        raise messages.assigned_twice(names[0])
-    _place(session, names[0], role.copy())
-
-
-@command("clone")
-def clone(session: Session, words: Words) -> None:
-    """Copy an object under a new name, and be in it: ``clone A B``."""
-    places = session.places
-    names = words if len(words) == 2 else (str(places.here.chosen), *words)
-    source = places.find(names[0])
-    if len(names) != 2 or source is None:
-        raise messages.no_such(places.what(), names[0])
-    entity = source.copy()
-    entity.values[places.schema(entity).key] = names[1]
-    if entity.kind == "SoftwareImage":
-        entity.values["path"] = f"/cm/images/{names[1]}"
-    for unique in ("mac", "ip"):
-        entity.values.pop(unique, None)
-    _place(session, names[1], entity, cloned_from=names[0])
-    if places.here.mode == "device":
-        session.write(SWITCHES_NOT_CLONED)
-
-
-@command("remove")
-def remove(session: Session, words: Words) -> None:
-    """Propose the removal of objects; ``-d`` also of an image's directory."""
-    found, rest = options(words, {"data": "d", "all": "a"})
-    places = session.places
-    here = places.here
-    names = tuple(rest) or ((here.chosen,) if here.chosen else ())
-    if not names or here.mode == "roles":
-        raise messages.usage("remove <name>")
-    for name in names:
-        if name not in places.entries():
-            raise messages.no_such(places.what(), name)
-        if len(places.levels) == 1:
-            session.drafts.remove(here.mode, name, delete_data="data" in found)
-        else:
-            del places.edit(places.levels[:-1]).within(here.mode)[name]
-    _out_of(session, names)
+    about = target(session, words)
+    if about.field.name == about.schema.key:
+        raise messages.read_only(about.field.name)
+    session.places.edit(about.levels).values.pop(about.field.name, None)

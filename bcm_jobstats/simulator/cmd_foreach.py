@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Callable
 
 from bcm_jobstats.simulator import messages
-from bcm_jobstats.simulator.cmd_read import options
 from bcm_jobstats.simulator.noderanges import expand, natural
+from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.places import Level
 from bcm_jobstats.simulator.session import Session, command, split
 

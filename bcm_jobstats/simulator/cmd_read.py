@@ -1,157 +1,21 @@
-"""Commands that look: list, format, show, get, modified, usedby."""
+"""Commands that look at objects: show, get, modified, usedby."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from getopt import GetoptError, gnu_getopt
-from typing import Optional
+from collections.abc import Iterator
 
 from bcm_jobstats.simulator import messages, tables
-from bcm_jobstats.simulator.cells import Cell, get_text, list_cell, show_cell, submode_cell
+from bcm_jobstats.simulator.cells import get_text, show_cell, submode_cell
 from bcm_jobstats.simulator.entities import Entity
 from bcm_jobstats.simulator.kinds import MODES
-from bcm_jobstats.simulator.noderanges import natural
 from bcm_jobstats.simulator.resolver import names_in
-from bcm_jobstats.simulator.schema import Field, Schema
+from bcm_jobstats.simulator.schema import Field
 from bcm_jobstats.simulator.session import Session, command
 from bcm_jobstats.simulator.tables import Column
 
 Words = tuple[str, ...]
-_WIDTH = re.compile(r"^([^:]+)(?::(?:(\d+)|\[(\d+)-(\d+)\]))?$")
-_DELIMITER = re.compile(r"^\{(\d*)\}$")
-DEFAULT_WIDTH = 20
-ROLE_WIDTH, ROLE_PRIORITY_WIDTH = 32, 40
-"""Columns of role lists, whose dash runs are 31 and 39; their cells are not cut (bcm-facts §1.7)."""
-
-LIST_OPTIONS = {"format=": "f", "delimiter=": "d", "sort=": "s", "priority": "p", "type=": "t", "revisions": "r"}
-
-
-def options(words: Sequence[str], known: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The options of a command by their long names, and its other words; `known` is long name -> letter."""
-    found, rest = _options(tuple(words), tuple(known.items()))
-    return dict(found), list(rest)
-
-
-@lru_cache(maxsize=1024)
-def _options(words: Words, known: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], Words]:
-    short = "".join(letter + (":" if name.endswith("=") else "") for name, letter in known if letter)
-    letters = {letter: name.rstrip("=") for name, letter in known}
-    try:
-        found, rest = gnu_getopt(list(words), short, [name for name, _ in known])
-    except GetoptError as error:
-        raise messages.usage(str(error)) from error
-    return {key[2:] if key.startswith("--") else letters[key[1:]]: value for key, value in found}, tuple(rest)
-
-
-@command("list")
-def list_objects(session: Session, words: Words) -> None:
-    """List the objects of this mode."""
-    found, rest = options(words, LIST_OPTIONS)
-    if rest:
-        raise messages.usage("list [-f format] [-d delimiter] [-s keys] [-t type] [-p]")
-    places = session.places
-    if places.here.mode == "roles":
-        columns, rows = _roles(session, with_priority="priority" in found)
-    else:
-        columns, rows = _objects(session, found)
-    mark = found.get("delimiter", session.delimiter)
-    as_json = _DELIMITER.match(mark)
-    if as_json:
-        full = session.daemon.switches["json_cells"] == "full"
-        session.write(tables.json_rows(columns, rows, int(as_json[1] or 2), cells_cut=not full))
-    else:
-        session.write(tables.delimited(columns, rows, mark) if mark else tables.table(columns, rows))
-
-
-def _roles(session: Session, *, with_priority: bool) -> tuple[list[Column], list[tables.Line]]:
-    places = session.places
-    if len(places.levels) == 2 and places.levels[0].mode in ("device", "category"):
-        told = sorted(held.told(with_priority=with_priority) for held in places.held_roles())
-    else:
-        told = sorted(places.entries())
-    width = ROLE_PRIORITY_WIDTH if with_priority else ROLE_WIDTH
-    return [Column("Name (key)", width, width, cut=False)], [(name,) for name in told]
-
-
-def _objects(session: Session, found: dict[str, str]) -> tuple[list[Column], list[tables.Line]]:
-    schema = schema_here(session)
-    custom = found.get("format")
-    entities = _sorted(session, found.get("type"), found.get("sort"), schema)
-    columns, cells = columns_of(session, schema, custom or default_format(session), lower=custom is not None)
-    return columns, [tuple([cell(entity) for cell in cells]) for entity in entities]
-
-
-def _sorted(session: Session, kind: Optional[str], keys: Optional[str], schema: Schema) -> list[Entity]:
-    places = session.places
-    if places.here.mode == "services":
-        entries = {name: looked.entity for name, looked in places.services().items()}
-    else:
-        entries = dict(places.entries())
-    chosen = [
-        entries[name] for name in sorted(entries, key=natural) if not kind or entries[name].kind.lower() == kind.lower()
-    ]
-    if keys is None:
-        return sorted(chosen, key=lambda entity: entity.kind) if places.here.mode == "device" else chosen
-    for key in reversed(keys.split(",")):
-        chosen.sort(key=cell_of(session, schema, key))
-    return chosen
-
-
-def schema_here(session: Session) -> Schema:
-    """The schema of the objects that live here."""
-    submode = session.places.submode()
-    kinds = submode.kinds if submode else MODES[session.places.here.mode].kinds
-    if not kinds:
-        raise messages.wrong_mode("list")
-    return session.catalogue[kinds[0]]
-
-
-def default_format(session: Session) -> str:
-    """The format of `list` without -f."""
-    submode = session.places.submode()
-    return submode.format if submode else MODES[session.places.here.mode].format
-
-
-def cell_of(session: Session, schema: Schema, name: str) -> Cell:
-    """How a property looks in a list."""
-    field, submode = schema.fields.get(name), schema.submodes.get(name)
-    if field is not None:
-        return list_cell(session, field)
-    if submode is not None:
-        return submode_cell(submode)
-    raise messages.no_property(name)
-
-
-def columns_of(session: Session, schema: Schema, told: str, *, lower: bool) -> tuple[list[Column], list[Cell]]:
-    """The columns of a format such as ``hostname:14,ip``: titles by default, property names with -f."""
-    columns, cells = [], []
-    for piece in re.split(r",\s*", told.strip()):
-        found = _WIDTH.match(piece.strip())
-        if found is None:
-            raise messages.bad_value("format", piece)
-        name, fixed, low, high = found.groups()
-        row = schema.fields.get(name) or schema.submodes.get(name)
-        if row is None:
-            raise messages.no_property(name)
-        header = (name if lower else row.label) + (" (key)" if name == schema.key else "")
-        width = int(fixed or DEFAULT_WIDTH)
-        columns.append(Column(header, int(low or width), int(high or width)))
-        cells.append(cell_of(session, schema, name))
-    return columns, cells
-
-
-@command("format")
-def list_format(session: Session, words: Words) -> None:
-    """Tell the format of `list` and the properties it can have."""
-    del words
-    session.write(f"Current list printing format:\n{'-' * 29}\n{default_format(session)}\n\n")
-    session.write(f"Valid fields:\n{'-' * 13}\n")
-    schema = schema_here(session)
-    width = max(len(row.name) for row in schema.rows)
-    for row in schema.rows:
-        session.write(f"{row.name:{width}} : {row.label}\n")
+REFERENCES = {"nodes": "device", "categories": "category", "wlmcluster": "wlm"}
+"""Fields that refer to objects of a mode, where the field is not called as the mode."""
 
 
 @command("show")
@@ -210,18 +74,26 @@ def modified(session: Session, words: Words) -> None:
 
 @command("usedby")
 def used_by(session: Session, words: Words) -> None:
-    """Tell which objects refer to this one."""
+    """Tell which objects refer to this one (bcm-facts §1.5)."""
     here = session.places.here
     name = words[0] if words else here.chosen
-    if name is None:
-        raise messages.no_object()
-    field = {"device": "nodes", "category": "categories"}.get(here.mode, here.mode)
-    rows = []
-    for mode, entries in session.daemon.state.tables.items():
-        for user, entity in sorted(entries.items()):
-            for key in (field, here.mode):
-                if mode != here.mode and name in names_in(entity, key):
-                    rows.append((entity.kind, user, key))
-    kind = named(session, name).kind if here.chosen is None else session.places.read().kind
-    session.write(f"{kind} used by the following:\n")
-    session.write(tables.table([Column("Type", 20, 20), Column("Name", 20, 20), Column("Parameter", 20, 20)], rows))
+    if name is None or session.places.find(name) is None:
+        raise messages.no_such(session.places.what(), str(name))
+    rows = [
+        (MODES[mode].what.capitalize(), user, parameter)
+        for mode, entries in session.daemon.state.tables.items()
+        for user, entity in sorted(entries.items())
+        for parameter in _references(session, entity, here.mode, name)
+    ]
+    session.write(f"{session.places.what().capitalize()} used by the following:\n")
+    session.write(tables.table([Column("Type", 16, 32), Column("Name", 20, 32), Column("Parameter", 24, 24)], rows))
+
+
+def _references(session: Session, entity: Entity, mode: str, name: str) -> Iterator[str]:
+    schema = session.places.schema(entity)
+    for field in schema.fields.values():
+        refers = REFERENCES.get(field.name, field.name) == mode and field.name != schema.key
+        if refers and name in names_in(entity, field.name):
+            yield field.attribute
+    for roles in entity.entries("roles").values():
+        yield from _references(session, roles, mode, name)

@@ -1,9 +1,8 @@
 """How CMDaemon looks after the services of one node: the semantics of bcm-facts §3.3 on a process node.
 
-Taken as given where the facts are silent: a service found running is UP, at the
-second check in a row its count of failures is cleared; a unit
-that is missing on the node leaves its service DOWN (never FAILING), it is said once and tried again at every check;
-the texts of the events for deaths, restarts and failures.
+Taken as given where the facts are silent: a service found running is UP, and at the second check in a row its count
+of failures is cleared; a unit that is missing on the node leaves its service DOWN (never FAILING), which is said once
+and tried again at every check; the texts of the events for deaths, restarts and failures.
 """
 
 from __future__ import annotations

@@ -23,10 +23,9 @@ class Looked:
 
     @property
     def wish(self) -> Wish:
-        """How CMDaemon looks after it. A role's service is monitored and autostarted (bcm-facts §13 #15)."""
-        default = "yes" if self.of_role else "no"
-        switch = {name: self.entity.values.get(name, default) == "yes" for name in ("monitored", "autostart")}
-        return Wish(**switch)
+        """How CMDaemon looks after it."""
+        values = self.entity.values
+        return Wish(monitored=values.get("monitored") == "yes", autostart=values.get("autostart") == "yes")
 
 
 Services = dict[str, Looked]
@@ -43,7 +42,7 @@ def role_services(roles: Iterable[Held]) -> list[str]:
 
 
 def from_roles(service: str) -> Entity:
-    """The entry of a service that a role brings."""
+    """The entry of a service that a role brings: monitored and autostarted (presumed, bcm-facts §13 #15)."""
     return Entity("OSServiceConfig", {"service": service, ROLE_MARK: "yes", "monitored": "yes", "autostart": "yes"})
 
 

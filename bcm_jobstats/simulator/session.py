@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Callable, Optional
 
 from bcm_jobstats.simulator import grammar, messages, shellish
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
+from bcm_jobstats.simulator.commits import RefusedError
 from bcm_jobstats.simulator.drafts import Drafts
 from bcm_jobstats.simulator.faults import EVENTS, EVENTS_ANYWAY
 from bcm_jobstats.simulator.grammar import Command
@@ -69,8 +70,8 @@ class Session:
         self.places = Places(self.drafts, self.catalogue)
         self.before: list[Level] = []
         self.loop_body = ""
-        self.foreach: Optional[str] = None
         self.delimiter = ""
+        self.formats: dict[str, str] = {}
         self.quit_on_error = False
         self.echo = False
         self.failed = False
@@ -216,4 +217,5 @@ class Session:
         """The end of the session: pending changes are dropped, or committed when the switch says `keep`."""
         pending = self.drafts.pending()
         if pending and self.daemon.switches["uncommitted"] == "keep":
-            self.daemon.commit(pending)
+            with suppress(RefusedError):  # nobody is left to be told
+                self.daemon.commit(pending)

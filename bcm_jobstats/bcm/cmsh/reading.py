@@ -12,6 +12,7 @@ from typing import Optional
 
 from bcm_jobstats.bcm.cmsh import answers, scripts
 from bcm_jobstats.bcm.cmsh.answers import Row, cell
+from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.entities import (
     CATEGORY,
     NODE,
@@ -120,6 +121,8 @@ def assigned(cluster: Cluster, text: str) -> Cluster:
         elif where and item:
             # Inherited roles are shown with their source in brackets (bcm-facts §1.7): only own ones count.
             roles[where] = tuple(row["name"] for row in item if not row["name"].startswith("["))
+    if owners:
+        raise Unreadable(str(owners[0]), "cmsh did not answer for it", "Run the command again.")
     return replace(cluster, roles=roles, services=found)
 
 
