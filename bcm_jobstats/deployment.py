@@ -36,6 +36,7 @@ class Deployment:
 
     root: Path
     site_file: Path
+    _assigns: bool = False
 
     @cached_property
     def stack(self) -> Stack:
@@ -53,7 +54,18 @@ class Deployment:
         """The cluster as it was when it was first asked for."""
         roles = self.stack.roles()
         wanted = places.followed(self.stack.site, roles) | {role.generic for role in roles}
-        return self.bcm.read(wanted, every_node=self.stack.site.enable.mode == SERVICES)
+        cluster = self.bcm.read(wanted, every_node=self._holds_node_services)
+        if self._mode_on(cluster) == SERVICES and not self._holds_node_services:
+            return self.bcm.read(wanted, every_node=True)
+        return cluster
+
+    @property
+    def _holds_node_services(self) -> bool:
+        """Whether single nodes may hold services of ours: no role tells which, so all are asked."""
+        journal = (change.address for generation in self.generations.all() for change in generation.plan.changes)
+        return self.stack.site.enable.mode == SERVICES or any(
+            address.startswith("service.node/") for address in journal
+        )
 
     @cached_property
     def generations(self) -> Generations:
@@ -63,10 +75,14 @@ class Deployment:
     @cached_property
     def mode(self) -> str:
         """How services are enabled; `auto` asks the cluster."""
+        return self._mode_on(self.cluster)
+
+    def _mode_on(self, cluster: Cluster) -> str:
         mode = self.stack.site.enable.mode
-        if mode != "auto":
-            return mode
-        return GENERIC_ROLE if capabilities.can_assign_generic_role(self.bcm, self.cluster) else SERVICES
+        if mode == "auto":
+            self._assigns = self._assigns or capabilities.can_assign_generic_role(self.bcm, cluster)
+            return GENERIC_ROLE if self._assigns else SERVICES
+        return mode
 
     @cached_property
     def targets(self) -> Targets:

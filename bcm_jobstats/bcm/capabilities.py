@@ -44,7 +44,7 @@ EFFECT_AT_COMMIT = Capability(
     "effect-at-commit",
     "Do services of a generic role start on running nodes at commit? (bcm-facts §13 #11)",
     default=True,
-    fallback="files reach the nodes by imageupdate before the role is assigned, so both answers work",
+    fallback="`status` names the services that did not start; `imageupdate -w` of the category starts them",
 )
 ALL = (ASSIGN_GENERIC_ROLE, FREE_REVISION, LIST_FIELDS, EFFECT_AT_COMMIT)
 

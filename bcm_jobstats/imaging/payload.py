@@ -83,7 +83,9 @@ def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
     for path, line in stack.system_user().items():
         # Not every distribution has gshadow, and a file of that kind is not ours to make.
         if (tree.root / path).exists():
-            yield Resource("line", f"{tree.name}:/{path}:{stack.site.user.name}", {"line": line, MANAGED: True}, mark=MANAGED)
+            yield Resource(
+                "line", f"{tree.name}:/{path}:{stack.site.user.name}", {"line": line, MANAGED: True}, mark=MANAGED
+            )
 
 
 def _updates(resources: Sequence[Resource], placed: Sequence[Placement], cluster: Cluster) -> Iterator[Resource]:

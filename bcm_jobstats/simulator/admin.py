@@ -29,11 +29,11 @@ def _node(daemon: CMDaemon, order: Order) -> None:
     name = str(order["name"])
     if name not in daemon.state.table("device") or order["state"] not in ("up", "down"):
         raise ValueError(f"simulator: no node {name}, or no state {order['state']}")
-    daemon.set_node(name, up=order["state"] == "up")
+    daemon.start(lambda: daemon.nodes.switch(name, up=order["state"] == "up")).result()
 
 
 def _services(daemon: CMDaemon, order: Order) -> dict[str, str]:
-    return {name: state.value for name, state in daemon.runner.states(str(order["node"])).items()}
+    return {name: state.value for name, state in daemon.nodes.runner.states(str(order["node"])).items()}
 
 
 def _status(daemon: CMDaemon, order: Order) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def _status(daemon: CMDaemon, order: Order) -> dict[str, Any]:
     return {
         "profile": daemon.profile,
         "objects": {mode: len(table) for mode, table in sorted(tables.items())},
-        "down": sorted(daemon.down),
-        "restart_required": sorted(daemon.restart_required),
+        "down": sorted(daemon.nodes.down),
+        "restart_required": sorted(daemon.nodes.restart_required),
         "switches": daemon.switches.told(),
         "faults": daemon.faults.armed(),
     }

@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Callable
 
 from bcm_jobstats.simulator import noderanges
-from bcm_jobstats.simulator.cmdaemon import RESTART
 from bcm_jobstats.simulator.entities import Entity
 from bcm_jobstats.simulator.messages import no_property
 from bcm_jobstats.simulator.places import is_role_service
@@ -82,6 +81,7 @@ def computed(session: Session, name: str) -> Cell:
     simple: dict[str, Cell] = {
         "belongstorole": lambda entity: "yes" if is_role_service(entity) else "no",
         "originalimage": lambda entity: "",
+        "defaultgateway": lambda entity: _gateway(session),
         "lines": lambda entity: str(len(entity.values.get("excludelist", ()))),
         "type": lambda entity: _type(session, entity),
         "status": lambda entity: node_status(session, str(entity.values["hostname"])),
@@ -99,18 +99,23 @@ def _type(session: Session, entity: Entity) -> str:
     return entity.kind
 
 
+def _gateway(session: Session) -> str:
+    head = session.daemon.state.table("device")[session.daemon.head]
+    return f"{head.values.get('ip', '')} (network: internalnet)"
+
+
 def node_status(session: Session, node: str) -> str:
     """The state of a node, and whether it has to be restarted."""
     daemon = session.daemon
-    flag = f" {RESTART}" if node in daemon.restart_required else ""
-    return daemon.node_status(node) + flag
+    flag = " restart-required" if node in daemon.nodes.restart_required else ""
+    return daemon.nodes.status(node) + flag
 
 
 def _node_counter(session: Session) -> Cell:
     """How many nodes a category or an image has."""
     devices = session.daemon.state.table("device")
     by_category = Counter(str(device.values.get("category", "")) for device in devices.values())
-    by_image = Counter(session.daemon.image_of(name) for name in devices)
+    by_image = Counter(session.daemon.nodes.image_of(name) for name in devices)
 
     def count(entity: Entity) -> str:
         counted = by_category if entity.kind == "Category" else by_image

@@ -29,6 +29,8 @@ def main(directory: str, argv: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except KeyboardInterrupt:
+        return 130
     except (OSError, ValueError):
         status = None
     return failed(directory, LOST) if status is None else status

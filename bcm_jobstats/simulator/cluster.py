@@ -48,8 +48,7 @@ class Simulator:
         if simulator.running:
             raise SimulatorError(f"simulator: already running in {simulator.directory}")
         settings = {"profile": profile, "nodes": nodes, "logins": logins, "node_kind": node_kind}
-        chosen = Switches(switches).told()
-        simulator._write_settings({**settings, "switches": chosen})
+        simulator._write_settings(settings, switches)
         simulator._spawn()
         return simulator
 
@@ -61,11 +60,14 @@ class Simulator:
             raise SimulatorError(f"simulator: none in {directory}")
         return simulator
 
-    def _write_settings(self, settings: dict[str, Any]) -> None:
+    def _write_settings(self, settings: dict[str, Any], switches: Mapping[str, str] | None) -> None:
+        """What the daemon starts from; a directory that holds a cluster keeps it, and its switches unless given."""
         file = self.directory / "cmd" / "cluster.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.exists():
-            settings = {**json.loads(file.read_text(encoding="utf-8")), "switches": settings["switches"]}
+            settings = json.loads(file.read_text(encoding="utf-8"))
+        if switches is not None or "switches" not in settings:
+            settings["switches"] = Switches(switches).told()
         file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
     def _spawn(self) -> None:

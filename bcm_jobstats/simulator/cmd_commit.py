@@ -7,7 +7,7 @@ from typing import Optional
 
 from bcm_jobstats.simulator import tables
 from bcm_jobstats.simulator.commits import Change, Problem, RefusedError, applied
-from bcm_jobstats.simulator.kinds import MODES
+from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.places import Level
 from bcm_jobstats.simulator.schema import BCM10
@@ -35,6 +35,7 @@ def commit(session: Session, words: Words) -> None:
     pending = session.drafts.pending(*scope(session))
     if not pending:
         return
+    session.write("")  # a client that is gone commits nothing any more
     try:
         tasks = session.daemon.commit(pending)
     except RefusedError as refusal:

@@ -75,7 +75,7 @@ def _overview(session: Session, found: dict[str, tuple[list[str], set[str], set[
     for role, (nodes, categories, overlays) in sorted(found.items()):
         lists = [collapse(nodes), sorted(categories), sorted(overlays)]
         cells = [tables.wrapped(names, size) for names, size in zip(lists, sizes[1:])]
-        up = sum(node not in session.daemon.down for node in nodes)
+        up = sum(node not in session.daemon.nodes.down for node in nodes)
         for at in range(max(len(cell) for cell in cells)):
             lines = [cell[at] if at < len(cell) else "" for cell in cells]
             rows.append((role if at == 0 else "", *lines, f"{up} of {len(nodes)}" if at == 0 else ""))
@@ -96,7 +96,7 @@ def image_update(session: Session, words: Words) -> None:
     dry_run = "write" not in found
     if dry_run:
         session.write(DRY_RUN)
-    work = daemon.start(lambda: daemon.update(names, dry_run=dry_run))
+    work = daemon.start(lambda: daemon.nodes.update(names, daemon.head, dry_run=dry_run))
     if "wait" in found:
         work.result()
         session.write("imageupdate [ COMPLETED ]\n")

@@ -37,9 +37,16 @@ def foreach(session: Session, words: Words) -> None:
     base = [*levels[:-1], Level(places.here.mode)]
     commands = split(session.loop_body)
     places.levels = base
+    try:
+        _run(session, base, _objects(session, chosen, rest), commands)
+    finally:
+        places.levels = levels
+
+
+def _run(session: Session, base: list[Level], names: Iterable[str], commands: list[str]) -> None:
     kept: list[str] = []
-    for name in _objects(session, chosen, rest):
-        places.levels = [*base[:-1], Level(base[-1].mode, name)]
+    for name in names:
+        session.places.levels = [*base[:-1], Level(base[-1].mode, name)]
         with session.kept(kept):
             _one(session, commands)
         if len(kept) > BATCH:
@@ -48,7 +55,6 @@ def foreach(session: Session, words: Words) -> None:
         if session.failed and session.quit_on_error:
             break
     session.write("".join(kept))
-    places.levels = levels
 
 
 def _one(session: Session, commands: Iterable[str]) -> None:
@@ -105,7 +111,7 @@ def _type(session: Session, kind: str) -> Iterable[str]:
 
 def _status(session: Session, status: str) -> Iterable[str]:
     entries = session.places.entries()
-    return [name for name in entries if status.upper() in session.daemon.node_status(name).split()]
+    return [name for name in entries if status.upper() in session.daemon.nodes.status(name).split()]
 
 
 GROUPS: dict[str, Callable[[Session, str], Iterable[str]]] = {
@@ -113,7 +119,7 @@ GROUPS: dict[str, Callable[[Session, str], Iterable[str]]] = {
     "category": _by_value("category"),
     "overlay": _overlay,
     "role": lambda session, value: session.daemon.state.resolver.with_role(value),
-    "image": lambda session, value: [n for n in session.places.entries() if session.daemon.image_of(n) == value],
+    "image": lambda session, value: [n for n in session.places.entries() if session.daemon.nodes.image_of(n) == value],
     "type": _type,
     "status": _status,
 }

@@ -7,7 +7,7 @@ import re
 from bcm_jobstats.simulator import messages, tables
 from bcm_jobstats.simulator.cells import Cell, list_cell, submode_cell
 from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.kinds import MODES
+from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.noderanges import natural
 from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.schema import Row, Schema, Submode

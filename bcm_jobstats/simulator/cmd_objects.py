@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bcm_jobstats.simulator import messages
 from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.kinds import MODES
+from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.places import Level
 from bcm_jobstats.simulator.rolekinds import GENERIC, role_kind

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bcm_jobstats.simulator import messages, tables
 from bcm_jobstats.simulator.cells import get_text, show_cell, submode_cell
 from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.kinds import MODES
+from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.resolver import names_in
 from bcm_jobstats.simulator.schema import Field
 from bcm_jobstats.simulator.session import Session, command

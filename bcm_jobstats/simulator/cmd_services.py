@@ -31,7 +31,7 @@ def service_status(session: Session, words: Words) -> None:
     names = sorted(words or ((session.places.here.chosen,) if session.places.here.chosen else ()))
     shown = names or sorted(session.places.services())
     nodes = _nodes(session)
-    states = {node: session.daemon.runner.states(node) if node not in session.daemon.down else {} for node in nodes}
+    states = {node: session.daemon.nodes.service_states(node) for node in nodes}
     if session.places.levels[0].mode == "category":
         lines = [f"{node:.<25} {name} {_bracket(states[node].get(name))}\n" for node in nodes for name in shown]
         session.write("".join(lines))
@@ -54,9 +54,7 @@ def _act(action: str, session: Session, words: Words) -> None:
     daemon = session.daemon
     daemon.wait_idle()
     for service in names:
-        done = [
-            node for node in _nodes(session) if node not in daemon.down and daemon.runner.act(action, node, service)
-        ]
+        done = [node for node in _nodes(session) if daemon.nodes.act(action, node, service)]
         if not done:
             raise messages.service_failed(action, service, ",".join(_nodes(session)))
         session.write(f"Successfully {DONE[action]} service {service} on: {','.join(done)}\n")

@@ -8,7 +8,7 @@ from typing import Optional
 
 from bcm_jobstats.simulator import messages
 from bcm_jobstats.simulator.entities import Entity, merge
-from bcm_jobstats.simulator.kinds import MODES
+from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.noderanges import natural
 from bcm_jobstats.simulator.resolver import IGNORED, names_in, priority_of
 from bcm_jobstats.simulator.rolekinds import WLM_ROLES

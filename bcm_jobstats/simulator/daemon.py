@@ -65,7 +65,7 @@ def _serve(directory: Path, ready: int) -> None:
     signal.signal(signal.SIGTERM, stop)
     (directory / "cmd" / "daemon.pid").write_text(f"{os.getpid()}\n", encoding="utf-8")
     write_atomically(directory / "cmd" / "client.json", json.dumps({"socket": str(path)}))
-    daemon.start(daemon.settle)
+    daemon.start(daemon.nodes.settle)
     os.write(ready, READY)
     os.close(ready)
     try:
@@ -98,7 +98,7 @@ def _daemon(directory: Path, layout: Layout, settings: dict[str, Any]) -> CMDaem
     runner = _runner(directory, kind, state, tell)
     daemon = holder["daemon"] = CMDaemon(directory, layout.profile, state, runner, switches)
     if kind == PROCESS:
-        daemon.provision()
+        daemon.nodes.provision()
     return daemon
 
 

@@ -8,7 +8,7 @@ from typing import Callable
 from bcm_jobstats.simulator import messages
 from bcm_jobstats.simulator.commits import Change
 from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.kinds import MODES
+from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.state import State
 
 
@@ -77,7 +77,6 @@ class Drafts:
         for key in [key for key in self._changes if mode in (None, key[0]) and name in (None, key[1])]:
             del self._changes[key]
 
-    def is_pending(self, mode: str, name: str) -> bool:
-        """Whether an object has changes that are not committed: the asterisk of the prompt."""
-        change = self._changes.get((mode, name))
-        return change is not None and change.changed
+    def of(self, mode: str, name: str) -> Change | None:
+        """The change of an object, if it has one."""
+        return self._changes.get((mode, name))

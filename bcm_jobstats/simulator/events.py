@@ -17,12 +17,14 @@ class Events:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def add(self, texts: Iterable[str]) -> None:
-        """Texts such as ``node001: Service cups was started``, stamped ``Fri Apr 14 14:03:40 2017 [notice]``."""
+    def add(self, texts: Iterable[str]) -> list[str]:
+        """Stamp texts such as ``node001: Service cups was started`` with ``Fri Apr 14 14:03:40 2017 [notice]``."""
         now = time.localtime()
         stamp = time.strftime("%a %b {} %H:%M:%S %Y [notice]", now).format(now.tm_mday)
         with self._lock:
-            self._lines += [f"{stamp} {text}" for text in texts]
+            fresh = [f"{stamp} {text}" for text in texts]
+            self._lines += fresh
+        return fresh
 
     def since(self, position: int) -> list[str]:
         """The events after a position."""

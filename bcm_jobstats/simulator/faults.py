@@ -17,7 +17,7 @@ KINDS = (
     DROP_BEFORE_COMMIT,  # the connection breaks, nothing was committed
     DROP_AFTER_COMMIT,  # the connection breaks, all was committed
     DROP_OUTPUT,  # the connection breaks after so many lines of a session's output
-    EVENTS,  # event lines come between the lines of a session's output, unless it disabled or hid events
+    EVENTS,  # event lines come after so many lines of a piece of output, unless the session disabled or hid events
     EVENTS_ANYWAY,  # the same, whatever the session asked for
 )
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from bcm_jobstats.simulator.rolekinds import role_schemas
 from bcm_jobstats.simulator.schema import (
     BCM10,
-    BCM11,
-    BOOL,
     CATEGORIES,
     CHOICE,
     COMPUTED,
-    FIXED,
     LIST,
     LONG,
     NODES,
@@ -34,25 +31,30 @@ _SERVICES = Submode("services", "Services", (SERVICE,), format="service:24,monit
 _ROLES = Submode("roles", "Roles", format="name:32")
 
 _DEVICE: tuple[Row, ...] = (
-    f("Hostname"),
-    f("Type", COMPUTED),
-    f("Revision"),
-    f("MAC", TEXT, "00:00:00:00:00:00", name="mac", attribute="mac"),
+    f("Activation"),
+    Submode("bmcsettings", "BMC Settings", told="text"),
+    f("Block devices cleared on next boot", LIST),
     f("Category"),
-    f("Ip", name="ip", attribute="ip"),
-    f("Network", TEXT, "internalnet"),
-    f("Software image", attribute="softwareImage"),
-    f("Rack"),
-    f("Device position", NUMBER),
     f("Custom ping script"),
     no("Data node"),
-    f("Next install mode"),
-    _ROLES,
-    _SERVICES,
+    f("Default gateway", COMPUTED),
+    f("Device position", NUMBER),
     f("Exclude list grab", LONG),
     f("Exclude list update", LONG),
+    f("Hostname"),
+    f("Ip", name="ip", attribute="ip"),
+    f("MAC", TEXT, "00:00:00:00:00:00", name="mac", attribute="mac"),
+    f("Network", TEXT, "internalnet"),
+    f("Next install mode"),
     f("Notes", LONG),
+    f("Rack"),
+    f("Revision"),
+    _ROLES,
+    _SERVICES,
+    f("Software image", attribute="softwareImage"),
+    Submode("staticroutes", "Static routes"),
     f("Status", COMPUTED),
+    f("Type", COMPUTED),
 )
 
 _CATEGORY: tuple[Row, ...] = (
@@ -135,11 +137,25 @@ _CGROUPS: tuple[Row, ...] = (
 
 
 def _service(profile: str) -> tuple[Row, ...]:
-    """A managed service: BCM 11 spells `always` small and adds Managed (bcm-facts §1.7)."""
+    """A managed service: BCM 11 has another order, `always` in small letters, and Managed (§1.7)."""
     old = profile == BCM10
     words = ("ACTIVE", "PASSIVE", "ALWAYS", "PREFERPASSIVE")
     choices = words if old else tuple(word.lower() for word in words)
-    rows: tuple[Row, ...] = (
+    if not old:
+        return (
+            f("Revision"),
+            f("Service"),
+            f("Run if", CHOICE, choices[2], choices=choices),
+            no("Monitored"),
+            no("Autostart"),
+            yes("Managed"),
+            f("Timeout", NUMBER, "-1"),
+            f("Belongs to role", COMPUTED),
+            f("Sickness check script"),
+            f("Sickness check script timeout", NUMBER, "10"),
+            f("Sickness check interval", NUMBER, "60"),
+        )
+    return (
         no("Autostart"),
         f("Belongs to role", COMPUTED),
         no("Monitored"),
@@ -151,68 +167,6 @@ def _service(profile: str) -> tuple[Row, ...]:
         f("Sickness check script timeout", NUMBER, "10"),
         f("Timeout", NUMBER, "-1"),
     )
-    return rows if old else (*rows, yes("Managed", profiles=(BCM11,)))
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A top-level mode: the types of its objects, the one that a bare `add NAME` makes, and how `list` looks."""
-
-    name: str
-    kinds: tuple[str, ...]
-    what: str
-    plural: str
-    """As counted after removals: ``Successfully removed 1 Devices`` (bcm-facts §1.5)."""
-    format: str
-    key: str = "name"
-
-
-_FORMAT_DEVICE = "type:22,hostname:[16-32],mac:18,category:[16-32],ip:15,network:[14-32],status:[16-32]"
-_FORMAT_OVERLAY = "name:20,priority:10,allheadnodes:14,nodes:16,categories:16,roles:16"
-
-MODES: dict[str, Mode] = {
-    mode.name: mode
-    for mode in (
-        Mode("device", ("HeadNode", "PhysicalNode"), "device", "Devices", _FORMAT_DEVICE, "hostname"),
-        Mode("category", ("Category",), "category", "Categories", "name:24,softwareimage:24,nodes:8"),
-        Mode("configurationoverlay", ("ConfigurationOverlay",), "overlay", "ConfigurationOverlays", _FORMAT_OVERLAY),
-        Mode(
-            "softwareimage", ("SoftwareImage",), "image", "SoftwareImages", "name:20,path:28,kernelversion:32,nodes:8"
-        ),
-        Mode(
-            "wlm", ("SlurmWlmCluster",), "WLM cluster", "WlmClusters", "type:7,name:21,servers:12,submits:16,clients:16"
-        ),
-        Mode("main", (), "", "", ""),
-    )
-}
-
-OTHER_MODES = frozenset(
-    [
-        "beegfs",
-        "ceph",
-        "cert",
-        "cloud",
-        "cmjob",
-        "edgesite",
-        "etcd",
-        "fspart",
-        "group",
-        "hierarchy",
-        "kubernetes",
-        "monitoring",
-        "network",
-        "nodegroup",
-        "partition",
-        "process",
-        "profile",
-        "rack",
-        "session",
-        "task",
-        "unmanagednodeconfiguration",
-        "user",
-    ]
-)
-"""Modes of the real cmsh that are not simulated (bcm-facts §1.2)."""
 
 
 @cache
@@ -232,6 +186,3 @@ def schemas(profile: str) -> dict[str, Schema]:
         *role_schemas(),
     ]
     return {schema.kind: replace(schema, rows=of_profile(schema.rows, profile)) for schema in told}
-
-
-__all__ = ["BOOL", "FIXED", "MODES", "OTHER_MODES", "SERVICE", "Mode", "schemas"]

@@ -52,6 +52,9 @@ class NodeRunner(Protocol):
     def act(self, action: str, node: str, service: str) -> bool:
         """Do `action` (start, stop, restart, reset) as cmsh would; False when it failed or the service is unknown."""
 
+    def lose_power(self, node: str) -> None:
+        """The node dies as it stands: its services end without being stopped, and nobody looks after them."""
+
     def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
         """Sync `image` to each node's tree, deletions included (imageupdate); node -> changed relative paths."""
 

@@ -121,6 +121,11 @@ class NodeSystemd:
         """Stop everything that was started here, what other services required included."""
         self.stop(list(self._active))
 
+    def lose_power(self) -> None:
+        """Everything is gone at once: no ExecStop, no SIGTERM."""
+        for service in list(self._active):
+            self._end(service)
+
     def collect(self) -> None:
         """Clear away the services whose main process has ended by itself."""
         for service in [service for service, entry in self._active.items() if not entry.alive]:

@@ -59,6 +59,12 @@ class PaperNodes:
                 states[service] = ServiceState.STOPPED if action == "stop" else ServiceState.UP
             return True
 
+    def lose_power(self, node: str) -> None:
+        """What ran there is gone."""
+        with self._lock:
+            self._states[node] = {}
+            self._wishes = {name: wishes for name, wishes in self._wishes.items() if name != node}
+
     def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
         """Nothing changes on a node without files."""
         del image, dry_run

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
 from bcm_jobstats.simulator import messages
 from bcm_jobstats.simulator.drafts import Drafts
 from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.kinds import MODES, SERVICE
+from bcm_jobstats.simulator.kinds import SERVICE
+from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.resolver import CATEGORY_PRIORITY, NODE, OVERLAY, Held
 from bcm_jobstats.simulator.schema import Schema, Submode
 from bcm_jobstats.simulator.services import ROLE_MARK, Services, merged
@@ -136,12 +137,25 @@ class Places:
     def prompt(self, host: str) -> str:
         """``[bcm-head->configurationoverlay*[slurm-client*]->roles*[slurmclient*]]%`` (bcm-facts §1.3)."""
         steps = [host]
-        for depth, level in enumerate(self.levels):
-            top = self.levels[0]
-            object_mark = "*" if level.chosen and self.drafts.pending(top.mode, top.chosen) else ""
-            mode_mark = "*" if depth == 0 and self.drafts.pending(top.mode) else object_mark
+        for level, (mode_mark, object_mark) in zip(self.levels, self._marks()):
             steps.append(level.mode + mode_mark + (f"[{level.chosen}{object_mark}]" if level.chosen else ""))
         return "[" + "->".join(steps) + "]% "
+
+    def _marks(self) -> Iterator[tuple[str, str]]:
+        """The asterisks of every level: for its objects, and for the one in use, when they have changes."""
+        change = None
+        old: Entity | None = None
+        new: Entity | None = None
+        for depth, level in enumerate(self.levels):
+            if depth == 0:
+                change = self.drafts.of(level.mode, str(level.chosen))
+                old, new = (change.base, change.mine) if change else (None, None)
+                objects_changed = bool(self.drafts.pending(level.mode))
+            else:
+                before, after = (each.entries(level.mode) if each else {} for each in (old, new))
+                objects_changed = before != after
+                old, new = (entries.get(str(level.chosen)) for entries in (before, after))
+            yield "*" if objects_changed else "", "*" if old != new else ""
 
 
 def is_role_service(entity: Entity) -> bool:

@@ -59,6 +59,11 @@ class _Node:
     def pid(self, service: str) -> int | None:
         return self._systemd.pid(service)
 
+    def lose_power(self) -> None:
+        with self.care.lock:
+            self.care.forget()
+            self._systemd.lose_power()
+
     def close(self) -> None:
         with self.care.lock:
             self.care.forget()  # so that a check still under way starts nothing
@@ -116,6 +121,11 @@ class ProcessNodes:
     def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
         """Sync `image` to the trees of `nodes`; running services go on, see NodeRunner."""
         return self._each([name for name in self._nodes if name in nodes], lambda node: node.update(image, dry_run))
+
+    def lose_power(self, node: str) -> None:
+        """See NodeRunner."""
+        if node in self._nodes:
+            self._nodes[node].lose_power()
 
     def pid(self, node: str, service: str) -> int | None:
         """The process of `service` on `node` while it runs: for a demonstration that kills it."""

@@ -13,7 +13,8 @@ from bcm_jobstats.simulator.commits import RefusedError
 from bcm_jobstats.simulator.drafts import Drafts
 from bcm_jobstats.simulator.faults import EVENTS, EVENTS_ANYWAY
 from bcm_jobstats.simulator.grammar import Command
-from bcm_jobstats.simulator.kinds import MODES, OTHER_MODES, schemas
+from bcm_jobstats.simulator.kinds import schemas
+from bcm_jobstats.simulator.modes import MODES, OTHER_MODES
 from bcm_jobstats.simulator.places import Level, Places
 
 Handler = Callable[["Session", tuple[str, ...]], None]
@@ -78,8 +79,22 @@ class Session:
 
     def write(self, text: str) -> None:
         """Print, with the events that came meanwhile before it."""
-        self._events()
-        self._write(text)
+        fresh = self.daemon.events.since(self._seen)
+        self._seen += len(fresh)
+        if fresh and self.show_events:
+            self._write("".join(line + "\n" for line in fresh))
+        self._write(self._disturbed(text) if text else "")
+
+    def _disturbed(self, text: str) -> str:
+        """The text, or what a fault makes of it: events between its lines."""
+        faults = self.daemon.faults
+        fault = faults.strike(EVENTS_ANYWAY) or (faults.strike(EVENTS) if self.show_events else None)
+        if fault is None:
+            return text
+        told = "".join(line + "\n" for line in self.daemon.events.add(fault.texts))
+        self._seen = len(self.daemon.events)
+        lines = text.splitlines(keepends=True)
+        return "".join([*lines[: fault.lines], told, *lines[fault.lines :]])
 
     @contextmanager
     def kept(self, kept: list[str]) -> Iterator[None]:
@@ -89,19 +104,6 @@ class Session:
             yield
         finally:
             self._write = outer
-
-    def _events(self) -> None:
-        fresh = self.daemon.events.since(self._seen)
-        self._seen += len(fresh)
-        if fresh and self.show_events:
-            self._write("".join(line + "\n" for line in fresh))
-        fault = self.daemon.faults.strike(EVENTS_ANYWAY)
-        fault = fault or (self.daemon.faults.strike(EVENTS) if self.show_events else None)
-        if fault:
-            self.daemon.events.add(fault.texts)
-            lines = self.daemon.events.since(self._seen)
-            self._seen += len(lines)
-            self._write("".join(line + "\n" for line in lines))
 
     def run_line(self, line: str) -> None:
         """Run the commands of a line; one that fails does not keep the next from running, unless -q was given."""
@@ -130,6 +132,10 @@ class Session:
             self._run(parsed(text))
         except messages.CmshError as error:
             self._fail(error)
+        except ConnectionError:
+            raise
+        except OSError as error:  # a file that a command names
+            self._fail(messages.CmshError(str(error)))
 
     def _fail(self, error: messages.CmshError) -> None:
         (self._error or self._write)(f"{error}\n")

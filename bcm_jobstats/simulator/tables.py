@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quoted
 
 Line = tuple[str, ...]
+VALUE_WIDTH, WIDE_VALUE_WIDTH = 47, 64
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,13 @@ def json_rows(columns: Sequence[Column], rows: Sequence[Line], indent: int = 2, 
     return "[\n" + ",\n".join(parts) + "\n]\n"
 
 
-def show(rows: Sequence[tuple[str, str]], low: tuple[int, int] = (32, 47)) -> str:
-    """`show`: two columns of 32 and 47, the second widened to 64 when a value needs it (bcm-facts §1.7)."""
+def show(rows: Sequence[tuple[str, str]], low: tuple[int, int] = (32, VALUE_WIDTH)) -> str:
+    """`show`: two columns of 32 and 47, the second widened to 64 when a value is longer (bcm-facts §1.7).
+
+    `device show` has 39 and 35, and is not widened for a value of 37.
+    """
     longest = max((len(value) for _, value in rows), default=0)
-    second = low[1] if longest <= low[1] else max(64, longest)
+    second = low[1] if longest <= VALUE_WIDTH else max(WIDE_VALUE_WIDTH, longest)
     lines = [("Parameter", "Value"), ("-" * low[0], "-" * second), *rows]
     return "".join(f"{label:{low[0]}} {value}".rstrip() + "\n" for label, value in lines)
 

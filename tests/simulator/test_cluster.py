@@ -50,7 +50,7 @@ def test_it_goes_on_from_its_last_state(simulator: Simulator) -> None:
     cmsh(simulator, "-n", "-c", "configurationoverlay; set slurm-client revision kept; commit")
     state, addresses = simulator.state(), simulator.addresses()
     simulator.stop()
-    again = Simulator.start(simulator.directory)
+    again = Simulator.start(simulator.directory, nodes=9)
     try:
         assert (again.state(), again.addresses()) == (state, addresses)
         assert Simulator.attach(simulator.directory).status()["node_kind"] == "paper"
@@ -128,6 +128,38 @@ def test_a_commit_does_not_wait_for_services(tmp_path: Path) -> None:
     finally:
         started.stop()
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.slow
+def test_a_role_runs_processes_and_nothing_survives(tmp_path: Path) -> None:
+    mark = f"86400.{os.getpid()}"
+    started = Simulator.start(tmp_path, nodes=1, logins=0)
+    try:
+        unit = tmp_path / "cm/images/dgx-image/etc/systemd/system/sleeper.service"
+        unit.write_text(f"[Service]\nExecStart=/bin/sleep {mark}\n")
+        cmsh(started, "-n", "-c", "device; imageupdate -c dgx-h100 -w --wait")
+        role = "roles; assign generic::x; set services sleeper; commit"
+        cmsh(started, "-n", "-c", f"configurationoverlay; add x; set categories dgx-h100; {role}")
+        started.control({"op": "wait_idle"})
+        assert started.control({"op": "services", "node": "dgx-01"})["result"] == {"sleeper": "UP"}
+        assert "[   UP   ]" in cmsh(started, "-n", "-c", "device; services dgx-01; status").stdout
+        assert len(sleepers(mark)) == 1
+    finally:
+        started.stop()
+    assert sleepers(mark) == []
+
+
+def sleepers(mark: str) -> list[int]:
+    """The processes that were started with a mark among their arguments."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if mark.encode() in words and words[0].endswith(b"sleep"):
+            found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.slow

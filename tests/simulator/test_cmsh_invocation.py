@@ -146,6 +146,41 @@ def test_lists_with_formats_types_and_keys(cluster: InProcess) -> None:
     assert cluster.run("list -f nosuch") == "No such property: nosuch\n"
 
 
+def test_roles_with_a_format(cluster: InProcess) -> None:
+    cluster.run("configurationoverlay; use slurm-client; roles; assign generic::jobstats; set services a b; commit; ..")
+    assert cluster.run("list -f name:20,type,services -d {}") == (
+        '[\n  {\n    "name (key)": "generic::jobstats",\n    "type": "GenericRole",\n    "services": "a,b"\n  },\n'
+        '  {\n    "name (key)": "slurmclient",\n    "type": "SlurmClientRole",\n    "services": ""\n  }\n]\n'
+    )
+    assert '"name (key)": "[overlay:slurm-client:500] slurmclient"' in cluster.run(
+        "device; use dgx-01; roles; list -p -f name:64 -d {}"
+    )
+
+
+def test_the_format_of_a_mode_is_set_and_reset(cluster: InProcess) -> None:
+    before = cluster.run("category; list")
+    assert cluster.run("format name:10; list").splitlines()[:2] == ["Name (key)", "---------"]
+    assert ": Software image\n" in cluster.run("format")
+    assert cluster.run("format -r; list") == before
+
+
+def test_who_uses_an_object(cluster: InProcess) -> None:
+    lines = cluster.run("category; usedby login").splitlines()
+    assert lines[0] == "Category used by the following:"
+    assert [line.split() for line in lines[3:]] == [
+        ["Device", "login-01", "category"],
+        ["Overlay", "slurm-submit", "categories"],
+    ]
+    assert cluster.run("wlm; usedby slurm").count("wlmCluster") == 5
+    assert cluster.run("category; usedby nosuch") == "No such category: nosuch\n"
+
+
+@pytest.mark.parametrize("line", ["device list > no/such/file", "device; foreach -n ^/no/such/file (show)"])
+def test_a_file_that_is_not_there_is_an_error(cluster: InProcess, line: str) -> None:
+    assert "No such file" in cluster.run(line)
+    assert cluster.session.failed
+
+
 def test_loops_select_as_told(cluster: InProcess) -> None:
     def names(selection: str) -> list[str]:
         return cluster.run(f"device; foreach {selection} (get hostname)").split()
@@ -156,6 +191,8 @@ def test_loops_select_as_told(cluster: InProcess) -> None:
     assert names("-c login -n dgx-01") == ["dgx-01", "login-01"]
     assert len(names("*")) == 6
     assert names("-l slurmclient -i -n dgx-03") == ["dgx-03"]
+    assert cluster.run("device; use dgx-01; foreach nosuch (show); get hostname") == "No such device: nosuch\ndgx-01\n"
+    cluster.run("device")
     cluster.run("foreach -n dgx-01..dgx-02 (set rack r1); commit")
     assert cluster.run("get dgx-02 rack") == "r1\n"
 

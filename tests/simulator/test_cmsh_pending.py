@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Thread
 
 import pytest
 
@@ -60,6 +61,24 @@ def test_two_sessions_write_only_what_they_changed(cluster: InProcess) -> None:
     cluster.run("configurationoverlay; use slurm-client; set revision theirs; append nodes login-01; commit", other)
     cluster.run("commit")
     assert cluster.run("get priority; get revision; get nodes") == "510\nmine\nlogin-01\n"
+
+
+def test_commits_at_the_same_time_all_count(cluster: InProcess) -> None:
+    def work(name: str) -> None:
+        session = cluster.new_session()
+        session.run_line(f"configurationoverlay; add {name}; commit")
+        for number in range(20):
+            session.run_line(f"set revision {number}; append nodes dgx-0{number % 4 + 1}; commit")
+
+    names = [f"overlay{number}" for number in range(4)]
+    threads = [Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in names:
+        values = cluster.daemon.state.table("configurationoverlay")[name].values
+        assert (values["revision"], len(values["nodes"])) == ("19", 4)
 
 
 def test_a_change_of_what_another_session_removed_is_refused(cluster: InProcess) -> None:

@@ -3,11 +3,13 @@
 A case begins with ``# key: value`` lines (source, padding, profile, head, bare, switches). Lines after ``@setup`` are
 run before, their output is not looked at. After ``@session`` every line that starts with ``%`` is typed into one
 session, and the lines below it are the whole output expected; ``% `` lines may also expect none.
-After ``@cmsh ARGS`` comes the output of one run of cmsh.
+After ``@cmsh ARGS`` comes the output of one run of cmsh, after ``@terminal ARGS`` what one sees who types at a
+terminal: prompts, what is typed behind them, output.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from bcm_jobstats.simulator.inprocess import InProcess
 from bcm_jobstats.simulator.layout import Layout
 
+PROMPT = re.compile(r"^\[[^ ]+\]% (.*)$", re.M)
 CASES = Path(__file__).parents[1] / "assets" / "cmsh"
 
 
@@ -31,7 +34,7 @@ def read(path: Path) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
             header[key] = value
         elif line.startswith("@"):
             part, _, told = line[1:].partition(" ")
-            if part == "cmsh":
+            if part in ("cmsh", "terminal"):
                 steps.append((part, told, ""))
         elif part == "setup":
             steps.append((part, line, ""))
@@ -81,6 +84,9 @@ def test_same_input_same_output(world: InProcess, path: Path) -> None:
     for kind, typed, expected in steps:
         if kind == "cmsh":
             got = world.cmsh(*shlex.split(typed)).out
+        elif kind == "terminal":
+            lines = tuple(PROMPT.findall(expected))
+            got = world.cmsh(*shlex.split(typed), typed=lines).out
         else:
             got = world.run(typed)
             world.settled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bcm_jobstats.simulator.cmds import Session
 from bcm_jobstats.simulator.inprocess import InProcess
 
 SET = "configurationoverlay; set slurm-client revision {}; commit"
@@ -32,6 +33,29 @@ def test_events_come_even_when_disabled(cluster: InProcess) -> None:
     assert "node001: one" in cluster.cmsh("-n", "-c", GET).out
     cluster.control(op="fault", kind="events_anyway", texts=["node001: two"])
     assert "node001: two" in cluster.cmsh("-n", "--disable-events", "-c", GET).out
+
+
+def test_events_come_in_the_middle_of_a_table(cluster: InProcess) -> None:
+    cluster.control(op="fault", kind="events", texts=["node001: one", "node001: two"], lines=2)
+    lines = cluster.cmsh("-n", "-c", "category; list").out.splitlines()
+    assert lines[2].endswith("[notice] node001: one") and lines[3].endswith("[notice] node001: two")
+    assert lines[4].startswith("default") and len(lines) == 7
+
+
+def test_a_client_that_is_gone_commits_nothing(cluster: InProcess) -> None:
+    def gone(text: str) -> None:
+        raise BrokenPipeError(text)
+
+    session = Session(cluster.daemon, gone)
+    with pytest.raises(BrokenPipeError):
+        session.run_line(SET.format(1))
+    assert cluster.cmsh("-n", "-c", GET).out == "\n"
+
+
+def test_what_is_kept_at_the_end_can_be_refused(cluster: InProcess) -> None:
+    cluster.control(op="switch", name="uncommitted", value="keep")
+    assert cluster.cmsh("-n", "-c", "configurationoverlay; set slurm-client priority 250").status == 0
+    assert cluster.cmsh("-n", "-c", "configurationoverlay; get slurm-client priority").out == "500\n"
 
 
 def test_the_log_tells_runs_and_commits(cluster: InProcess) -> None:

@@ -19,7 +19,7 @@ def roles(cluster: InProcess, node: str) -> dict[str, tuple[str, str, int]]:
 
 def up(cluster: InProcess, node: str) -> list[str]:
     cluster.settled()
-    states = cluster.daemon.runner.states(node)
+    states = cluster.daemon.nodes.runner.states(node)
     return sorted(name for name, state in states.items() if state is ServiceState.UP)
 
 
@@ -94,7 +94,7 @@ def test_a_service_without_autostart_is_left_alone(cluster: InProcess) -> None:
     assert cluster.run("start cups").startswith("Successfully started service cups on: dgx-01")
     cluster.run("exit; remove cups; commit")
     cluster.settled()
-    assert cluster.daemon.runner.states("dgx-01") == {}
+    assert cluster.daemon.nodes.runner.states("dgx-01") == {}
     assert all("was stopped" not in event for event in cluster.daemon.events.since(0))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional, TypeVar
 
-from bcm_jobstats.bcm.cmsh import answers, process, reading, scripts
+from bcm_jobstats.bcm.cmsh import answers, assignments, process, reading, scripts
 from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
 from bcm_jobstats.bcm.errors import Refused, TimedOut, Unreachable
 
@@ -25,9 +25,14 @@ class CmshBcm:
         self.timeout = timeout
 
     def read(self, roles: Collection[str] = (), *, every_node: bool = False) -> Cluster:
-        """See the port. Three processes: the objects, what is assigned to them, and our roles' fields."""
+        """See the port. Three processes: the objects, what is assigned to them, and our roles' fields; one more when
+        nodes carry one of `roles` and not the others."""
         cluster = reading.objects(self._ask(reading.OBJECTS))
-        cluster = reading.assigned(cluster, self._ask(reading.assignments(cluster, roles, every_node=every_node)))
+        text = self._ask(assignments.query(cluster, roles, every_node=every_node))
+        cluster, left_over = assignments.read(cluster, text)
+        if left_over:
+            text = self._ask(assignments.query_nodes(left_over))
+            cluster, _ = assignments.read(cluster, text, of_nodes=True)
         wanted = reading.generic_roles(cluster)
         if not wanted:
             return cluster

@@ -8,15 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Optional
 
 from bcm_jobstats.bcm.cmsh import answers, scripts
 from bcm_jobstats.bcm.cmsh.answers import Row, cell
-from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.entities import (
-    CATEGORY,
-    NODE,
-    OVERLAY,
     Category,
     Cluster,
     GenericRole,
@@ -84,48 +79,6 @@ def services(found: Sequence[Sequence[Row]]) -> dict[str, Service]:
     }
 
 
-def assignments(cluster: Cluster, roles: Collection[str], *, every_node: bool) -> list[str]:
-    """Commands that list the roles of every overlay and category, the services of every category, and the roles and
-    services of the nodes that carry one of `roles`, or of every node. The name before each list says whose it is."""
-    script: list[str] = []
-    for name in cluster.overlays:
-        script += ["home", *scripts.at(Place(OVERLAY, name)), "get name", "roles", LIST_NAMES]
-    for name in cluster.categories:
-        script += [
-            "home",
-            *scripts.at(Place(CATEGORY, name)),
-            "get name",
-            "roles",
-            LIST_NAMES,
-            "..",
-            "services",
-            LIST_SERVICES,
-        ]
-    inner = f"(get hostname; roles; {LIST_NAMES}; ..; services; {LIST_SERVICES})"
-    selections = ["*"] if every_node else [f"-l {scripts.quoted(role)}" for role in sorted(roles)]
-    return script + [part for chosen in selections for part in ("home", "device", f"foreach {chosen} {inner}")]
-
-
-def assigned(cluster: Cluster, text: str) -> Cluster:
-    """`cluster` with the roles and services from the answer to `assignments`."""
-    owners = [Place(OVERLAY, name) for name in cluster.overlays]
-    owners += [Place(CATEGORY, name) for name in cluster.categories]
-    roles: dict[Place, tuple[str, ...]] = {}
-    found: dict[Place, dict[str, Service]] = {}
-    where: Optional[Place] = None
-    for item in answers.items(text):
-        if isinstance(item, str):
-            where = _owner(item, owners, cluster) or where
-        elif where and item and "service" in item[0]:
-            found[where] = services([item])
-        elif where and item:
-            # Inherited roles are shown with their source in brackets (bcm-facts §1.7): only own ones count.
-            roles[where] = tuple(row["name"] for row in item if not row["name"].startswith("["))
-    if owners:
-        raise Unreadable(str(owners[0]), "cmsh did not answer for it", "Run the command again.")
-    return replace(cluster, roles=roles, services=found)
-
-
 def generic_roles(cluster: Cluster) -> list[tuple[Place, str]]:
     """Every generic role and where it is."""
     return [
@@ -179,13 +132,6 @@ def service_states(text: str, nodes: Collection[str]) -> dict[str, dict[str, str
             node = line.strip()
             states.setdefault(node, {})
     return states
-
-
-def _owner(line: str, owners: list[Place], cluster: Cluster) -> Optional[Place]:
-    """Whose the next lists are: the overlays and categories in the order asked, then nodes."""
-    if owners and line == owners[0].name:
-        return owners.pop(0)
-    return Place(NODE, line) if not owners and line in cluster.nodes else None
 
 
 def _overlay(row: Row) -> Overlay:

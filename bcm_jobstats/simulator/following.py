@@ -1,0 +1,133 @@
+"""The nodes behind CMDaemon: which are up, what they should run, and their syncs with software images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from threading import Event
+from typing import Callable, Optional
+
+from bcm_jobstats.simulator.events import Events
+from bcm_jobstats.simulator.noderunner import NodeRunner, ServiceState, Wish
+from bcm_jobstats.simulator.services import wanted
+from bcm_jobstats.simulator.state import State
+from bcm_jobstats.simulator.switches import Switches
+
+
+class Following:
+    """Makes the nodes follow the state. Its methods that change nodes run one at a time, in the background."""
+
+    def __init__(
+        self,
+        state: Callable[[], State],
+        runner: NodeRunner,
+        events: Events,
+        switches: Switches,
+        on_disk: Callable[[str], Path],
+    ) -> None:
+        self._state = state
+        self.runner = runner
+        self._events = events
+        self._switches = switches
+        self._on_disk = on_disk
+        self._closing = Event()
+        self._wanted: dict[str, Mapping[str, Wish]] = {}
+        self.down: set[str] = set()
+        self.restart_required: set[str] = set()
+
+    def pause(self) -> None:
+        """The time that passes between a commit and its effect, by the switch."""
+        self._closing.wait(float(self._switches["settle_delay"]))
+
+    def settle(self, nodes: Optional[Collection[str]] = None) -> None:
+        """Have nodes (all unless named) that are up run what the state wants."""
+        state = self._state()
+        known = set(state.table("device"))
+        now = wanted(state, known if nodes is None else known.intersection(nodes))
+        kept = {} if nodes is None else self._wanted
+        self._wanted = {name: wishes for name, wishes in {**kept, **now}.items() if name in known}
+        up = {name: wishes for name, wishes in self._wanted.items() if name not in self.down}
+        self._events.add(self.runner.settle(up))
+
+    def provision(self) -> None:
+        """Give every node the tree of its image, as at its first boot."""
+        for path, members in self._by_image(self._state().table("device")).items():
+            self.runner.update(members, self._on_disk(path), dry_run=False)
+
+    def update(self, nodes: Collection[str], head: str, *, dry_run: bool) -> None:
+        """Sync images to nodes (imageupdate); their services follow. The texts are those of bcm-facts §6."""
+        mode = "mode UPDATE, dry run = " + ("yes, no data changes!" if dry_run else "no")
+        for path, members in self._by_image(node for node in nodes if node not in self.down).items():
+            started = f"{head}: Provisioning started: sending {head}:{path} to"
+            self._events.add(f"{started} {name}:/, {mode}" for name in members)
+            self.runner.update(members, self._on_disk(path), dry_run=dry_run)
+            self._events.add(f"{head}: Provisioning completed on node {name}" for name in members)
+            if not dry_run:
+                self.restart_required.difference_update(members)
+        if not dry_run:
+            self.settle(nodes)
+
+    def _by_image(self, nodes: Iterable[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        images = self._state().table("softwareimage")
+        for node in nodes:
+            image = self.image_of(node)
+            if image:
+                found.setdefault(str(images[image].values.get("path", "")), []).append(node)
+        return found
+
+    def image_of(self, node: str) -> str:
+        """The software image of a node: its own, else its category's (bcm-facts §6)."""
+        values = self._state().table("device")[node].values
+        category = self._state().table("category").get(str(values.get("category", "")))
+        inherited = category.values.get("softwareimage", "") if category else ""
+        return str(values.get("softwareimage") or inherited)
+
+    def switch(self, name: str, *, up: bool) -> None:
+        """Switch a node off or on; a boot gives it what the state wants."""
+        if up:
+            self.down.discard(name)
+            self.restart_required.discard(name)
+        else:
+            self.down.add(name)
+            self.runner.lose_power(name)
+        self.settle([name])
+
+    def flag_restarts(self, before: State) -> None:
+        """Nodes whose category or image is another one than before need a restart (bcm-facts §1.7)."""
+        devices, categories = self._state().table("device"), self._state().table("category")
+        old_devices, old_categories = before.table("device"), before.table("category")
+        changed = {
+            name
+            for name, category in categories.items()
+            if name in old_categories
+            and category.values.get("softwareimage") != old_categories[name].values.get("softwareimage")
+        }
+        self.restart_required.intersection_update(devices)
+        for name, device in devices.items():
+            known = old_devices.get(name)
+            if known is None or (known is device and not changed):
+                continue
+            moved = any(known.values.get(field) != device.values.get(field) for field in ("category", "softwareimage"))
+            if moved or device.values.get("category") in changed:
+                self.restart_required.add(name)
+
+    def status(self, name: str) -> str:
+        """The state of a node as `list` and `status` print it."""
+        return "[  DOWN  ]" if name in self.down else "[   UP   ]"
+
+    def service_states(self, node: str) -> dict[str, ServiceState]:
+        """The services of a node; a node that is down tells nothing."""
+        return {} if node in self.down else self.runner.states(node)
+
+    def act(self, action: str, node: str, service: str) -> bool:
+        """Start, stop, restart or reset a service; False when that failed or the node is down."""
+        return node not in self.down and self.runner.act(action, node, service)
+
+    def close(self) -> None:
+        """Stop the nodes."""
+        self.runner.close()
+
+    def hurry(self) -> None:
+        """Wait for no delay any more: the daemon ends."""
+        self._closing.set()
