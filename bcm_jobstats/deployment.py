@@ -112,7 +112,7 @@ class Deployment:
             TargetsProvider(15, 10, self.targets, wanted),
             TreeProvider("file", 20, 20, trees),
             LineProvider(20, 20, trees),
-            UpdateProvider(30, 30, bcm, shared),
+            UpdateProvider(30, 30, bcm, cluster, shared),
             TreeProvider(payload.SHARED, 10, 60, [shared]),
         ]
 

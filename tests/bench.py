@@ -18,7 +18,7 @@ from bcm_jobstats.simulator import Simulator, prometheus
 from tests.harness import cluster, run
 
 SEED_LATENCY = 90.0
-"""Seconds: what the seed's role monitor states, 60 s poll and 30 s refresh (peers A4 4.11). Stated there, not run here."""
+"""Seconds that the seed's role monitor states: 60 s poll and 30 s refresh (peers A4 4.11). Not run here."""
 SIZES = (4, 400, 10_000)
 Row = tuple[str, str, str, str]
 
@@ -26,7 +26,8 @@ Row = tuple[str, str, str, str]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="times the role is given and taken (default: 7)")
+    help_ = "times the role is given and taken (default: 7)"
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help=help_)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="bcm-jobstats-bench.") as directory:
         rows = [*_latency(Path(directory), rounds), *_plans(Path(directory)), _start_up()]
@@ -113,10 +114,11 @@ def _plans(directory: Path) -> list[Row]:
             megabytes.append(memory)
     sizes = ", ".join(f"{size:,}" for size in SIZES)
     largest = f"{SIZES[-1]:,}"
+    longer, larger = (f"{values[-1] / values[0]:.1f} x that on {SIZES[0]}" for values in (seconds, megabytes))
     return [
         (f"cmsh processes for plan on {sizes} nodes", ", ".join(map(str, counts)), "equal", "seeds: 35 ssh a node"),
-        (f"plan on {largest} nodes", f"{seconds[-1]:.2f} s", "<= 5 s", f"{seconds[-1] / seconds[0]:.1f} x that on {SIZES[0]}"),
-        (f"memory of plan on {largest} nodes", f"{megabytes[-1]:.0f} MB", "<= 200 MB", f"{megabytes[-1] / megabytes[0]:.1f} x"),
+        (f"plan on {largest} nodes", f"{seconds[-1]:.2f} s", "<= 5 s", longer),
+        (f"memory of plan on {largest} nodes", f"{megabytes[-1]:.0f} MB", "<= 200 MB", larger),
     ]
 
 

@@ -70,7 +70,13 @@ def killed_after(writes: int, root: Path, *words: str) -> bool:
 def _count_down(writes: int) -> None:
     left = [writes]
 
-    def counted(function: Callable[..., Any], counts: Callable[..., bool] = lambda *_, **__: True) -> Callable[..., Any]:
+    def always(*args: Any, **kwargs: Any) -> bool:
+        return True
+
+    def commits(cmsh: Path, script: list[str], timeout: float) -> bool:
+        return any(command == "commit" or "imageupdate" in command for command in script)
+
+    def counted(function: Callable[..., Any], counts: Callable[..., bool] = always) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             result = function(*args, **kwargs)
             if counts(*args, **kwargs):
@@ -83,7 +89,7 @@ def _count_down(writes: int) -> None:
 
     for name in ("replace", "rename", "mkdir", "unlink", "rmdir", "touch", "chmod"):
         setattr(Path, name, counted(getattr(Path, name)))
-    process.run = counted(process.run, lambda cmsh, script, timeout: any(c == "commit" or "imageupdate" in c for c in script))
+    process.run = counted(process.run, commits)
 
 
 def snapshot(root: Path) -> Snapshot:

@@ -1,4 +1,4 @@
-"""The whole line on nodes whose services really run: role assigned, exporters answer, Prometheus scrapes, role taken away."""
+"""The whole line on nodes whose services really run: role assigned, exporters answer and are scraped, role taken."""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ def run(args: argparse.Namespace) -> ExitStatus:
     where = common.deployment(args)
     with common.exclusively(where):
         if args.file is None:
-            return common.make(args, where, where.plan(adopt=args.adopt), asked=args.yes)
+            with common.busy(args, "Reading the cluster"):
+                plan = where.plan(adopt=args.adopt)
+            return common.make(args, where, plan, asked=args.yes)
         saved = load(args.file)
-        check_fresh(saved, common.again(where, saved))
+        with common.busy(args, "Reading the cluster"):
+            check_fresh(saved, common.again(where, saved))
         return common.make(args, where, saved, asked=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bcm_jobstats.deployment import Deployment
@@ -24,6 +26,19 @@ def say(args: argparse.Namespace, text: str) -> None:
     """A message for the person at the terminal: on stderr, unless --quiet."""
     if not args.quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def busy(args: argparse.Namespace, what: str) -> Iterator[None]:
+    """A line on the terminal while something takes its time; gone when it is done."""
+    live = not args.quiet and not args.json and sys.stderr.isatty()
+    if live:
+        print(f"{what} ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def put(args: argparse.Namespace, document: Any, text: str) -> None:

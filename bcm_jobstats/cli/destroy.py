@@ -17,4 +17,6 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Destroy."""
     where = common.deployment(args)
     with common.exclusively(where):
-        return common.make(args, where, where.plan_destroy(), asked=args.yes)
+        with common.busy(args, "Reading the cluster"):
+            plan = where.plan_destroy()
+        return common.make(args, where, plan, asked=args.yes)

@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Plan and print."""
-    plan = common.deployment(args).plan()
+    with common.busy(args, "Reading the cluster"):
+        plan = common.deployment(args).plan()
     common.show(args, plan)
     return outcome(plan, detailed=True)

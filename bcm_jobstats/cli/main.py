@@ -51,12 +51,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except JobstatsError as error:
         _report(error, as_json="--json" in arguments)
         return int(error.status)
-    except KeyboardInterrupt:
-        print("bcm-jobstats: interrupted; run the same command again to complete it", file=sys.stderr)
-        return int(ExitStatus.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitStatus.FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        remedy = "Run it as root on the head node, and check that the file system has room."
+        _report(JobstatsError(str(error.filename), str(error.strerror), remedy), as_json="--json" in arguments)
+        return int(ExitStatus.FAILED)
+    except KeyboardInterrupt:
+        print("bcm-jobstats: interrupted; run the same command again to complete it", file=sys.stderr)
+        return int(ExitStatus.INTERRUPTED)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

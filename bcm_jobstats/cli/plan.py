@@ -24,7 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Plan and print."""
     where = common.deployment(args)
-    plan = where.plan(adopt=args.adopt)
+    with common.busy(args, "Reading the cluster"):
+        plan = where.plan(adopt=args.adopt)
     if args.out:
         args.out.write_text(json.dumps(plan.to_json(), indent=1), encoding="utf-8")
         args.out.chmod(0o600)

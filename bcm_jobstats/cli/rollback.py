@@ -18,4 +18,6 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Roll back."""
     where = common.deployment(args)
     with common.exclusively(where):
-        return common.make(args, where, where.plan_rollback(args.generation), asked=args.yes)
+        with common.busy(args, "Reading the cluster"):
+            plan = where.plan_rollback(args.generation)
+        return common.make(args, where, plan, asked=args.yes)

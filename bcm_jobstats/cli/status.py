@@ -25,7 +25,8 @@ def run(args: argparse.Namespace) -> ExitStatus:
             scrapes = up(where.stack.site.prometheus.url)
         except PrometheusUnreachable as error:
             common.say(args, f"{error}")
-    found = rows(where, scrapes)
+    with common.busy(args, "Reading the cluster"):
+        found = rows(where, scrapes)
     head = ["node", "role", "services", "target", "scraped"]
     lines = [[row.node, row.role, _services(row), "yes" if row.target else "no", _scraped(row)] for row in found]
     text = common.table(head, lines) if lines else "No node has a role of bcm-jobstats."

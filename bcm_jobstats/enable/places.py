@@ -33,6 +33,9 @@ def followed(site: Site, roles: Sequence[RoleSpec]) -> set[str]:
 def placements(site: Site, roles: Sequence[RoleSpec], cluster: Cluster) -> list[Placement]:
     """Where every role goes. Raises SiteError with all names that the cluster does not know, with file and line."""
     problems = [problem for role in roles for problem in _unknown(site, role, cluster)]
+    for number, name in enumerate(site.images):
+        if name not in cluster.images:
+            problems.append(_problem(site, f"images[{number}]", f"software image {name!r}", cluster.images))
     if problems:
         raise SiteError(problems)
     return [_placement(site, role, cluster) for role in roles]

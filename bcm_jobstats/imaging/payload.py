@@ -31,9 +31,9 @@ def shared_tree(stack: Stack, root: Path) -> Tree:
     return Tree(SHARED, root / shown.lstrip("/"), shown, manifest)
 
 
-def roles_by_image(placed: Sequence[Placement], cluster: Cluster) -> dict[str, set[str]]:
-    """Software image -> the roles that its nodes have."""
-    wanted: dict[str, set[str]] = {}
+def roles_by_image(stack: Stack, placed: Sequence[Placement], cluster: Cluster) -> dict[str, set[str]]:
+    """Software image -> the roles that its nodes have, or are to be able to have."""
+    wanted: dict[str, set[str]] = {image: {role.name for role in stack.roles()} for image in stack.site.images}
     for placement in placed:
         for node in placement.nodes:
             image = None if node.is_head else cluster.image_of(node)
@@ -46,18 +46,18 @@ def desired(
     stack: Stack, placed: Sequence[Placement], cluster: Cluster, images: Sequence[Tree], shared: Tree
 ) -> list[Resource]:
     """Files and user of every image, the update of its nodes, and the folders on shared storage."""
-    by_image = roles_by_image(placed, cluster)
+    by_image = roles_by_image(stack, placed, cluster)
     resources = list(_shared(stack, shared)) if by_image else []
     for tree in images:
         if tree.name in by_image:
             resources += _image(stack, tree, by_image[tree.name])
-    resources += _updates(resources, placed, cluster)
+    resources += _updates(resources, set(by_image), cluster)
     return resources
 
 
 def problems(stack: Stack, placed: Sequence[Placement], cluster: Cluster, root: Path) -> Iterator[str]:
     """What is missing in the images, without which the services could not start."""
-    for image, roles in sorted(roles_by_image(placed, cluster).items()):
+    for image, roles in sorted(roles_by_image(stack, placed, cluster).items()):
         tree = root / cluster.images[image].path.lstrip("/") if image in cluster.images else None
         if tree is None or not tree.is_dir():
             yield f"software image {image}: there is no directory {tree}\n  Check it in cmsh: softwareimage; list"
@@ -88,13 +88,13 @@ def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
             )
 
 
-def _updates(resources: Sequence[Resource], placed: Sequence[Placement], cluster: Cluster) -> Iterator[Resource]:
+def _updates(resources: Sequence[Resource], touched: set[str], cluster: Cluster) -> Iterator[Resource]:
+    """Every category with nodes on an image that holds our files: nodes of one image get the same, role or no role."""
     images: dict[str, set[str]] = {}
-    for placement in placed:
-        for node in placement.nodes:
-            image = None if node.is_head else cluster.image_of(node)
-            if image and node.category:
-                images.setdefault(node.category, set()).add(image)
+    for node in cluster.nodes.values():
+        image = None if node.is_head else cluster.image_of(node)
+        if image in touched and node.category:
+            images.setdefault(node.category, set()).add(str(image))
     for category, names in sorted(images.items()):
         under = tuple(f"{kind}.{image}:" for image in sorted(names) for kind in ("file", "line"))
         payload = {r.address: r.values for r in resources if r.address.startswith(under)}

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Optional
 
 from bcm_jobstats.bcm.cmsh import scripts
+from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.bcm.port import Bcm
 from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers
 from bcm_jobstats.imaging.trees import Tree
@@ -21,9 +22,10 @@ class UpdateProvider:
 
     kind = "imageupdate"
 
-    def __init__(self, rank: int, rank_down: int, bcm: Bcm, shared: Tree) -> None:
+    def __init__(self, rank: int, rank_down: int, bcm: Bcm, cluster: Cluster, shared: Tree) -> None:
         self.rank, self.rank_down = rank, rank_down
         self.bcm = bcm
+        self.running = {node.category for node in cluster.nodes.values() if node.is_up}
         self.shared = shared
 
     def read(self, names: Collection[str]) -> Mapping[str, Found]:
@@ -33,14 +35,19 @@ class UpdateProvider:
 
     def write(self, name: str, before: Optional[State], after: State) -> None:
         """See Provider."""
-        self.bcm.update_nodes(name)
+        self._update(name)
         self._record(name, after["payload"])
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider."""
-        self.bcm.update_nodes(name)
+        self._update(name)
         self._record(name, None)
         return None
+
+    def _update(self, category: str) -> None:
+        # Nodes that are down get their image when they boot; with none up there is nothing that could complete.
+        if category in self.running:
+            self.bcm.update_nodes(category)
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""

@@ -23,6 +23,10 @@ class StalePlan(JobstatsError):
     """The cluster changed since the plan was made; nothing was changed."""
 
 
+class CannotWrite(JobstatsError):
+    """The file system refused a change: full, read-only, or no permission."""
+
+
 class NotAsPlanned(JobstatsError):
     """A change was made and what is there afterwards is something else."""
 
@@ -68,9 +72,15 @@ def check_fresh(saved: Plan, now: Plan) -> None:
 
 
 def _make(change: Change, provider: Provider) -> Optional[State]:
-    if change.after is None:
-        return provider.remove(change.name, change.before or {})
-    provider.write(change.name, change.before, change.after)
+    try:
+        if change.after is None:
+            return provider.remove(change.name, change.before or {})
+        provider.write(change.name, change.before, change.after)
+    except OSError as error:
+        cause = f"{error.filename or 'a file'}: {error.strerror or error}"
+        raise CannotWrite(
+            change.address, cause, "Cure the cause and run the command again: it goes on here."
+        ) from error
     return change.after
 
 

@@ -36,7 +36,7 @@ class PrometheusServer:
 
 
 def translated(configuration: str, root: Path, addresses: Mapping[str, str]) -> str:
-    """`configuration` for this machine: files below `root`, and node names, which resolve nowhere, as loopback addresses.
+    """`configuration` for this machine: files below `root`; node names, which resolve nowhere, as loopback addresses.
 
     `instance` stays what it would be on a real cluster: the address as registered.
     """
@@ -89,7 +89,7 @@ def _wait(server: PrometheusServer, log: Path) -> None:
     deadline = time.monotonic() + READY
     while time.monotonic() < deadline and server.process.poll() is None:
         try:
-            urllib.request.urlopen(f"{server.url}/-/ready", timeout=2).close()
+            urllib.request.urlopen(f"{server.url}/-/ready", timeout=2).close()  # noqa: S310  # our own http address
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
         else:

@@ -11,6 +11,7 @@ from bcm_jobstats.simulator import grammar, messages, shellish
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
 from bcm_jobstats.simulator.commits import RefusedError
 from bcm_jobstats.simulator.drafts import Drafts
+from bcm_jobstats.simulator.entering import enter_mode, enter_submode
 from bcm_jobstats.simulator.faults import EVENTS, EVENTS_ANYWAY
 from bcm_jobstats.simulator.grammar import Command
 from bcm_jobstats.simulator.kinds import schemas
@@ -163,52 +164,14 @@ class Session:
         if word in ALIASES:
             self.execute((*ALIASES[word], *rest))
         elif word in MODES:
-            self._mode(word, rest)
+            enter_mode(self, word, rest)
         elif word in OTHER_MODES:
             raise messages.not_simulated(word)
-        elif word not in self._submodes or not self._entered(word, rest):
+        elif word not in self._submodes or not enter_submode(self.places, self.go, word, rest):
             handler = COMMANDS.get(word)
             if handler is None:
                 raise messages.unknown_command(word)
             handler(self, rest)
-
-    def _mode(self, word: str, rest: tuple[str, ...]) -> None:
-        """A bare mode is entered; with a command after it one stays only where that command leads (bcm-facts §1.2)."""
-        old = self.places.levels
-        entered = [Level(word)]
-        only = list(self.drafts.table(word)) if word == "wlm" else []
-        if len(only) == 1:
-            entered = [Level(word, only[0])]
-        self.go([Level(word)] if rest else entered)
-        if not rest:
-            return
-        try:
-            self.execute(rest)
-        except messages.CmshError:
-            self.places.levels = old
-            raise
-        if self.places.levels == [Level(word)]:
-            self.places.levels = old
-
-    def _entered(self, word: str, rest: tuple[str, ...]) -> bool:
-        """Enter a submode: of the object in use, or of the object named after it (``device roles node001``)."""
-        levels = self.places.levels
-        if not levels or levels[-1].mode == "main":
-            return False
-        chosen = levels[-1].chosen
-        if not rest and chosen is None:
-            return False
-        owner = [*levels[:-1], Level(levels[-1].mode, rest[0] if rest else chosen)]
-        entity = self.places.find(str(owner[-1].chosen), owner)
-        if entity is None:
-            if rest and chosen is None:
-                raise messages.no_such(self.places.what(), rest[0])
-            return False
-        submode = self.places.schema(entity).submodes.get(word)
-        if submode is None:
-            return False
-        self.go([*owner, Level(word, word if submode.single else None)])
-        return True
 
     def go(self, levels: list[Level]) -> None:
         """Be somewhere else; `goto -` leads back."""

@@ -5,7 +5,6 @@ Run as: standin_prometheus.py CONFIGURATION HOST:PORT. It reads just the form of
 
 from __future__ import annotations
 
-import glob
 import json
 import re
 import sys
@@ -36,9 +35,9 @@ class Scraper:
     def discover(self) -> None:
         """Read the target files; a broken one is left out."""
         found = []
-        for name in sorted(path for pattern in self.files for path in glob.glob(pattern)):
+        for path in sorted(path for name in self.files for path in Path(name).parent.glob(Path(name).name)):
             try:
-                groups = json.loads(Path(name).read_text(encoding="utf-8"))
+                groups = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
             found += [{**group["labels"], "instance": target} for group in groups for target in group["targets"]]

@@ -173,6 +173,12 @@ class Site:
         "What differs from the exporters' definitions.",
         "node_exporter: {port: 9101}",
     )
+    images: tuple[str, ...] = setting(
+        (),
+        ListOf(words.IMAGE),
+        "Software images that get the files of all roles, whether or not one of their nodes has a role yet.",
+        "[dgx-image]",
+    )
     targets: Targets = setting(Targets(), Section(Targets), "Where nodes register for Prometheus.")
     prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
     slurm: Slurm = setting(Slurm(), Section(Slurm), "What the nodes' Slurm is like.")

@@ -25,6 +25,7 @@ CLUSTER = Text(
 BCM_ROLE = Text("the name of a BCM role", r"[A-Za-z][A-Za-z0-9_-]{0,47}(::[A-Za-z0-9_-]{1,48})?", "such as slurmclient")
 OVERLAY = Text("the name of a configuration overlay", NAME, NAME_HINT)
 CATEGORY = Text("the name of a category", NAME, NAME_HINT)
+IMAGE = Text("the name of a software image", NAME, NAME_HINT)
 ROLE = Text("the name of a role", SERVICE, SERVICE_HINT)
 EXPORTER = Text(
     "the name of an exporter",

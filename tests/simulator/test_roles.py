@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from threading import Event
+
 import pytest
 
 from bcm_jobstats.simulator.inprocess import InProcess
-from bcm_jobstats.simulator.noderunner import ServiceState
+from bcm_jobstats.simulator.noderunner import ServiceState, Wish
 
 OVERLAY = (
     "configurationoverlay; add {0}; set categories dgx-h100; roles; assign generic::{0}; set services {0}; commit; home"
@@ -119,6 +122,30 @@ def test_services_may_follow_only_at_imageupdate(cluster: InProcess) -> None:
     assert up(cluster, "dgx-01") == []
     cluster.run("device; imageupdate -n dgx-01 -w --wait")
     assert (up(cluster, "dgx-01"), up(cluster, "dgx-02")) == (["jobstats"], [])
+
+
+def test_commits_in_a_row_are_followed_together(cluster: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = Event(), Event()
+
+    def pause() -> None:
+        begun.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(cluster.daemon.nodes, "pause", pause)
+    settled: list[int] = []
+    settle = cluster.daemon.nodes.runner.settle
+
+    def counted(wanted: Mapping[str, Mapping[str, Wish]]) -> list[str]:
+        settled.append(len(wanted))
+        return settle(wanted)
+
+    monkeypatch.setattr(cluster.daemon.nodes.runner, "settle", counted)
+    for name in ("a", "b", "c"):
+        cluster.run(OVERLAY.format(name))
+        assert begun.wait(10)
+    go_on.set()
+    assert up(cluster, "dgx-01") == ["a", "b", "c"]
+    assert len(settled) == 1
 
 
 def test_a_node_that_is_down_runs_nothing(cluster: InProcess) -> None:
