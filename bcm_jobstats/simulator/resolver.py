@@ -59,6 +59,7 @@ class Resolver:
         self._by_category: dict[str, list[str]] = defaultdict(list)
         self._heads: list[str] = []
         self._shared: dict[str, Roles] = {}
+        self._resolved: dict[str, Roles] = {}
         self._index()
 
     def _index(self) -> None:
@@ -86,7 +87,14 @@ class Resolver:
         direct = self._by_node.get(node)
         if not own and not direct:
             return inherited
-        held = [*inherited.values(), *self._of_overlays(direct or ())]
+        if device is not self.devices.get(node):
+            return self._with_own(node, inherited, own, direct or ())
+        if node not in self._resolved:
+            self._resolved[node] = self._with_own(node, inherited, own, direct or ())
+        return self._resolved[node]
+
+    def _with_own(self, node: str, inherited: Roles, own: Mapping[str, Entity], direct: Iterable[str]) -> Roles:
+        held = [*inherited.values(), *self._of_overlays(direct)]
         held += [Held(name, role, NODE, node, NODE_PRIORITY) for name, role in own.items()]
         return _winners(held)
 

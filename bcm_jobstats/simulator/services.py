@@ -66,18 +66,21 @@ def services_of(state: State, node: str, device: Entity | None = None) -> Servic
 
 def wanted(state: State, nodes: Iterable[str]) -> dict[str, Mapping[str, Wish]]:
     """What every node should run. Nodes with the same roles and nothing of their own share one answer."""
-    shared: dict[tuple[int, str], Mapping[str, Wish]] = {}
+    shared: dict[tuple[int, str], tuple[object, Mapping[str, Wish]]] = {}
     result: dict[str, Mapping[str, Wish]] = {}
     devices = state.table("device")
     for node in nodes:
         device = devices[node]
+        if device.entries("services"):
+            result[node] = _wishes(state, node, device)
+            continue
         roles = state.resolver.roles_of(node, device)
         key = (id(roles), str(device.values.get("category", "")))
-        if device.entries("services") or key not in shared:
-            wishes = {name: looked.wish for name, looked in services_of(state, node, device).items()}
-            if device.entries("services") or device.entries("roles"):
-                result[node] = wishes
-                continue
-            shared[key] = wishes
-        result[node] = shared[key]
+        if key not in shared:
+            shared[key] = (roles, _wishes(state, node, device))  # with the roles, so that their id stays theirs
+        result[node] = shared[key][1]
     return result
+
+
+def _wishes(state: State, node: str, device: Entity) -> Mapping[str, Wish]:
+    return {name: looked.wish for name, looked in services_of(state, node, device).items()}

@@ -217,6 +217,18 @@ def test_an_overlay_is_read(changed: dict[str, str], fields: dict[str, Any]) -> 
     assert reading.overlays(answers.tables(text)) == {"slurm-client": Overlay("slurm-client", **fields)}
 
 
+@pytest.mark.parametrize("changed", [{"nodes": "a1b..a3c"}, {"nodes": "a_b"}, {"priority": ""}, {"priority": "high"}])
+def test_an_overlay_that_cannot_be_read_is_an_error_that_names_it(changed: dict[str, str]) -> None:
+    with pytest.raises(Unreadable, match="slurm-client"):
+        reading.overlays(answers.tables(table({**OVERLAY_ROW, **changed})))
+
+
+def test_a_range_of_names_that_end_in_letters_is_read() -> None:
+    """As cmsh writes it: the dot form of whole names."""
+    text = table({**OVERLAY_ROW, "nodes": "gpu01-a..gpu03-a"})
+    assert reading.overlays(answers.tables(text))["slurm-client"].nodes == ("gpu01-a", "gpu02-a", "gpu03-a")
+
+
 @pytest.mark.parametrize(
     ("image", "own"), [("", ""), ("dgx-image", "dgx-image"), ("dgx-image (dgx-h100)", ""), ("(dgx-h100)", "")]
 )

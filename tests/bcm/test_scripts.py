@@ -246,6 +246,20 @@ def test_a_service_is_added_or_changed(before: Service | None, after: Service, s
     assert scripts.save_service(PLACES[1], before, after) == ["category", 'use "c"', "services", *script, "commit"]
 
 
+@pytest.mark.parametrize(
+    ("nodes", "text"),
+    [
+        (("n07",), "n07"),
+        (("n01", "n03"), "n01,n03"),
+        (("n01", "n02", "n03", "n05"), "n01..n03,n05"),
+        (("login", "n1", "n2", "n3"), "login,n1..n3"),
+    ],
+)
+def test_nodes_are_written_as_cmsh_reads_them(nodes: tuple[str, ...], text: str) -> None:
+    """Commas part the items of a node list; inside brackets they are not documented (bcm-facts §1.2)."""
+    assert f'set nodes "{text}"' in scripts.save_overlay(None, Overlay("o", nodes=nodes))
+
+
 def test_an_overlay_is_removed() -> None:
     assert scripts.remove_overlay("o") == ["configurationoverlay", 'remove "o"', "commit"]
 

@@ -91,6 +91,14 @@ def test_services_start_and_stop_with_the_role(cluster: InProcess) -> None:
     assert up(cluster, "dgx-04") == []
 
 
+def test_every_node_has_the_services_of_its_own_roles(cluster: InProcess) -> None:
+    for name in ("dgx-01", "dgx-02", "dgx-03", "dgx-04", "login-01"):
+        own = f"roles; assign generic::{name}; set services {name}; commit; home"
+        cluster.run(f"configurationoverlay; add {name}; set nodes {name}; {own}")
+    for name in ("dgx-01", "dgx-02", "dgx-03", "dgx-04", "login-01"):
+        assert up(cluster, name) == [name]
+
+
 def test_a_service_without_autostart_is_left_alone(cluster: InProcess) -> None:
     cluster.run("device; services dgx-01; add cups; set monitored yes; commit")
     assert up(cluster, "dgx-01") == []
