@@ -56,7 +56,24 @@ def bcm(simulator: Simulator) -> Iterator[Bcm]:
     """The port; when a test ends, the cluster has to be as it was found."""
     before = simulator.state()
     yield CmshBcm(simulator.cmsh, 30.0)
-    assert simulator.state() == before
+    after = simulator.state()
+    if after != before:
+        undo(simulator)
+    assert after == before
+
+
+def undo(simulator: Simulator) -> None:
+    """Take away whatever the tests put there."""
+    for script in (
+        "device; use dgx-03; services; remove cups; commit",
+        f"device; use dgx-02; roles; unassign {ROLE}; commit",
+        "device; use dgx-02; clear softwareimage; commit",
+        "category; use login; services; remove nslcd; commit",
+        f"category; use login; roles; unassign {ROLE}; commit",
+        f"configurationoverlay; use slurm-client; roles; unassign {ROLE}; commit",
+        *(f"configurationoverlay; remove {name}; commit" for name in ("wide", "bad")),
+    ):
+        process.run(simulator.cmsh, [script], 30.0)
 
 
 @pytest.fixture
@@ -72,15 +89,7 @@ def furnished(simulator: Simulator, bcm: Bcm) -> Iterator[Bcm]:
     )
     cmsh(simulator, "device; use dgx-03; services; add cups; set autostart yes; commit")
     yield bcm
-    for script in (
-        "device; use dgx-03; services; remove cups; commit",
-        f"device; use dgx-02; roles; unassign {ROLE}; commit",
-        "device; use dgx-02; clear softwareimage; commit",
-        "category; use login; services; remove nslcd; commit",
-        f"category; use login; roles; unassign {ROLE}; commit",
-        "configurationoverlay; remove wide; commit",
-    ):
-        process.run(simulator.cmsh, [script], 30.0)
+    undo(simulator)
 
 
 def test_what_is_there_is_read(furnished: Bcm, simulator: Simulator) -> None:
