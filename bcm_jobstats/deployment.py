@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -113,7 +114,7 @@ class Deployment:
             TreeProvider("file", 20, 20, trees),
             LineProvider(20, 20, trees),
             UpdateProvider(30, 30, bcm, cluster, shared),
-            TreeProvider(payload.SHARED, 10, 60, [shared]),
+            TreeProvider(payload.DIRECTORY, 10, 60, [shared]),
         ]
 
     def placed(self) -> list[places.Placement]:
@@ -139,7 +140,7 @@ class Deployment:
         placed = self.placed()
         return replace(
             plan,
-            notes=tuple(places.notes(self.cluster, placed)),
+            notes=(*places.notes(self.cluster, placed), *_sync_note(plan)),
             problems=tuple(payload.problems(self.stack, placed, self.cluster, self.root)),
             about=self._about(adopt="yes" if adopt else "no"),
         )
@@ -147,7 +148,7 @@ class Deployment:
     def plan_destroy(self) -> Plan:
         """What `destroy` would do."""
         plan = planner.make(self.providers(destroy=True), [], originals=self.generations.originals())
-        return replace(plan, purpose="destroy", about=self._about())
+        return replace(plan, purpose="destroy", notes=tuple(_sync_note(plan)), about=self._about())
 
     def plan_rollback(self, number: Optional[int]) -> Plan:
         """What `rollback` would do: back to before generation `number`, or before the last one."""
@@ -161,7 +162,8 @@ class Deployment:
             registered = {f"targets.{role}": None for _, role in self.targets.registered()}
             plan = planner.towards(providers, {**targets, **registered}, again)
         last = max(generation.number for generation in self.generations.all())
-        return replace(plan, purpose="rollback", about=self._about(generation=str(number or last)))
+        about = self._about(generation=str(number or last))
+        return replace(plan, purpose="rollback", notes=tuple(_sync_note(plan)), about=about)
 
     def _enabled_after(self, plan: Plan, providers: list[Provider]) -> bool:
         """Whether a role or service of ours is still there once `plan` was carried out."""
@@ -179,3 +181,10 @@ class Deployment:
 
     def _about(self, **more: str) -> dict[str, str]:
         return {"site": str(self.site_file), "bcm": self.cluster.version, "cluster": self.stack.site.cluster, **more}
+
+
+def _sync_note(plan: Plan) -> Iterator[str]:
+    categories = [change.name for change in plan.changes if change.kind == "imageupdate"]
+    if categories:
+        some = ", ".join(categories)
+        yield f"imageupdate brings the running nodes of {some} to their image: whatever else differs is synced too"

@@ -13,6 +13,8 @@ from bcm_jobstats.imaging.trees import MANAGED, Tree, directory_state, file_stat
 from bcm_jobstats.plan.resource import Resource
 from bcm_jobstats.stack import Stack
 
+DIRECTORY = "directory"
+"""The kind of the folders on shared storage: the last of ours to go, for they hold the record of what nodes got."""
 SHARED = "shared"
 SHARED_ROOT = "/cm/shared"
 
@@ -62,6 +64,7 @@ def problems(stack: Stack, placed: Sequence[Placement], cluster: Cluster, root: 
         if tree is None or not tree.is_dir():
             yield f"software image {image}: there is no directory {tree}\n  Check it in cmsh: softwareimage; list"
             continue
+        yield from _user_taken(stack, image, tree)
         for exporter, binary in stack.binaries(roles):
             if not (tree / binary.lstrip("/")).exists() and not (tree / binary.lstrip("/")).is_symlink():
                 yield (
@@ -70,11 +73,20 @@ def problems(stack: Stack, placed: Sequence[Placement], cluster: Cluster, root: 
                 )
 
 
+def _user_taken(stack: Stack, image: str, tree: Path) -> Iterator[str]:
+    """Another user with the number that ours is to have."""
+    passwd = tree / "etc/passwd"
+    lines = passwd.read_text(encoding="utf-8").splitlines() if passwd.is_file() else []
+    for name, number in ((line.split(":")[0], line.split(":")[2]) for line in lines if line.count(":") > 2):
+        if number == str(stack.site.user.uid) and name != stack.site.user.name:
+            yield f"software image {image}: user {name} has number {number}\n  Set user.uid to a free one."
+
+
 def _shared(stack: Stack, shared: Tree) -> Iterator[Resource]:
     user = f"{stack.site.user.uid}:{stack.site.user.uid}"
     for folder in stack.shared_folders():
         path = "/" + str(Path(folder).relative_to(shared.shown))
-        yield Resource(SHARED, f"{SHARED}:{path}", directory_state(0o755, user), mark=MANAGED)
+        yield Resource(DIRECTORY, f"{SHARED}:{path}", directory_state(0o755, user), mark=MANAGED)
 
 
 def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:

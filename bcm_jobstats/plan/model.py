@@ -25,13 +25,17 @@ class PlanFileError(JobstatsError):
 
 @dataclass(frozen=True)
 class Change:
-    """One step: `before` is None when the thing is created, `after` is None when it is removed."""
+    """One step: `before` is None when the thing is created, `after` is None when it is removed.
+
+    `mark` names the field that only says whose the thing is.
+    """
 
     action: str
     address: str
     before: State | None
     after: State | None
     reason: str = ""
+    mark: str = ""
 
     @property
     def kind(self) -> str:
@@ -105,9 +109,11 @@ def load(path: Path) -> Plan:
         raise PlanFileError(str(path), "is not a plan file", "Make one with: bcm-jobstats plan --out FILE") from error
 
 
-def fingerprint(readings: Mapping[str, Mapping[str, Found]]) -> str:
-    """A digest of everything a plan was made from; two equal digests mean that nothing changed meanwhile."""
+def fingerprint(readings: Mapping[str, Mapping[str, Found]], wanted: Mapping[str, State | None]) -> str:
+    """A digest of everything a plan was made from: what was read, and what was wanted (address -> state), which
+    follows from the cluster too. Two equal digests mean that nothing changed meanwhile."""
     plain = {
         kind: {name: [thing.values, thing.ours] for name, thing in found.items()} for kind, found in readings.items()
     }
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    text = json.dumps([plain, {address: state and dict(state) for address, state in wanted.items()}], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -52,7 +52,7 @@ def make(
             if thing.ours and f"{kind}.{name}" not in kept
         ]
     changes += _triggered(wanted, changes, readings, again)
-    return Plan(tuple(in_order(changes, providers)), tuple(conflicts), fingerprint(readings))
+    return Plan(tuple(in_order(changes, providers)), tuple(conflicts), fingerprint(readings, _states(wanted)))
 
 
 def towards(providers: Sequence[Provider], targets: Mapping[str, State | None], again: Collection[str] = ()) -> Plan:
@@ -70,7 +70,11 @@ def towards(providers: Sequence[Provider], targets: Mapping[str, State | None], 
             changes.append(change)
         elif address in again and target is not None:
             changes.append(Change(UPDATE, address, target, target, reason="acts again"))
-    return Plan(tuple(in_order(changes, providers)), (), fingerprint(readings))
+    return Plan(tuple(in_order(changes, providers)), (), fingerprint(readings, targets))
+
+
+def _states(wanted: Sequence[Resource]) -> dict[str, State | None]:
+    return {resource.address: resource.values for resource in wanted}
 
 
 def in_order(changes: Sequence[Change], providers: Sequence[Provider]) -> list[Change]:
@@ -81,7 +85,7 @@ def in_order(changes: Sequence[Change], providers: Sequence[Provider]) -> list[C
 
 def _compare(resource: Resource, found: Found | None, *, adopt: bool) -> Change | Conflict | None:
     if found is None:
-        return Change(CREATE, resource.address, None, {**resource.initial, **resource.values})
+        return Change(CREATE, resource.address, None, {**resource.initial, **resource.values}, mark=resource.mark)
     differing = {key for key, value in resource.values.items() if found.values.get(key) != value}
     if found.ours:
         if not differing:

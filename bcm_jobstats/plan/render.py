@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ LEGEND = {
     ADOPT: "~ change (taken over from an administrator)",
     DELETE: "- destroy",
 }
+LONGEST_DIFF = 40
+"""Lines of one text's diff that are shown."""
 COLOURS = {"+": "32", "~": "33", "-": "31", "!": "31"}
 Paint = Callable[[str, str], str]
 """(text, mark) -> text, coloured or not."""
@@ -64,10 +67,27 @@ def _change(change: Change, paint: Paint) -> Iterator[str]:
     if change.after is None:
         return
     if change.before is None:
-        yield "        " + ", ".join(f"{key} = {_short(change.after[key])}" for key in change.fields())
+        told = [f"{key} = {_short(change.after[key])}" for key in change.fields() if key != change.mark]
+        yield f"        {', '.join(told)}"
         return
     for key in change.fields():
-        yield f"        {key} = {_short(change.before.get(key))} -> {_short(change.after.get(key))}"
+        yield from _field(key, change.before.get(key), change.after.get(key), paint)
+
+
+def _field(key: str, before: Any, after: Any, paint: Paint) -> Iterator[str]:
+    """One field that changes: lists by what comes and goes, texts of several lines as a diff."""
+    if isinstance(before, list) and isinstance(after, list) and sorted(before) != sorted(after):
+        gone = [paint(f"-{item}", "-") for item in before if item not in after]
+        come = [paint(f"+{item}", "+") for item in after if item not in before]
+        yield f"        {key}: {' '.join(gone + come)}"
+    elif isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+        yield f"        {key}:"
+        lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1))[2:]
+        yield from (f"          {paint(line, line[0]) if line else line}" for line in lines[:LONGEST_DIFF])
+        if len(lines) > LONGEST_DIFF:
+            yield f"          ... {len(lines) - LONGEST_DIFF} more lines"
+    else:
+        yield f"        {key} = {_short(before)} -> {_short(after)}"
 
 
 def _short(value: Any) -> str:
