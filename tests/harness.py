@@ -73,7 +73,7 @@ def _count_down(writes: int) -> None:
     def always(*args: Any, **kwargs: Any) -> bool:
         return True
 
-    def commits(cmsh: Path, script: list[str], timeout: float) -> bool:
+    def commits(cmsh: Path, script: list[str], timeout: float, *, write: bool = False) -> bool:
         return any(command == "commit" or "imageupdate" in command for command in script)
 
     def counted(function: Callable[..., Any], counts: Callable[..., bool] = always) -> Callable[..., Any]:

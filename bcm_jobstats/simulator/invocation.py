@@ -116,7 +116,7 @@ def _feed(session: Session, options: Options, cwd: Path, client: Client) -> None
     if options.has("command"):
         session.run_line(options.given["command"])
     elif options.has("file"):
-        _run_file(session, cwd / options.given["file"])
+        _run_file(session, client, cwd / options.given["file"])
     elif client.is_tty() or options.has("tty"):
         _interactive(session, client)
     else:
@@ -125,9 +125,10 @@ def _feed(session: Session, options: Options, cwd: Path, client: Client) -> None
             session.run_line(line)
 
 
-def _run_file(session: Session, path: Path) -> None:
+def _run_file(session: Session, client: Client, path: Path) -> None:
     try:
-        text = path.read_text(encoding="utf-8")
+        # Standard input is the client's: the session runs in the daemon.
+        text = client.read_all() if path == Path("/dev/stdin") else path.read_text(encoding="utf-8")
     except OSError as error:
         session.failed = True
         session.write(f"{error}\n")

@@ -9,7 +9,7 @@ LIMIT = 100_000
 """The most names one text may stand for: a slip such as [1-9999999999] must not eat the memory of the head node."""
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_DOTTED = re.compile(r"(?P<prefix>.*?)(?P<first>\d+)\.\.(?P=prefix)(?P<last>\d+)")
+_DOTTED = re.compile(r"(?P<prefix>.*?)(?P<first>\d+)(?P<tail>\D*?)\.\.(?P=prefix)(?P<last>\d+)(?P=tail)")
 _ITEM = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
 
 
@@ -54,7 +54,7 @@ def _expand_part(part: str, text: str) -> Iterator[str]:
     dotted = _DOTTED.fullmatch(part)
     if dotted:
         for number in _numbers(dotted["first"], dotted["last"], text):
-            yield dotted["prefix"] + number
+            yield dotted["prefix"] + number + dotted["tail"]
         return
     if ".." in part:
         raise RangeError(f"{part!r}: both ends of '..' need the same name and a number, as in dgx-01..dgx-04")

@@ -244,6 +244,16 @@ def test_the_probe_of_a_role_that_is_there_does_not_take_it_away(bcm: Bcm, simul
     bcm.remove_role(CLIENT, PROBE_ROLE)
 
 
+@pytest.mark.parametrize("name", ["R&D", "gpu (old)", "a;b", "what?"])
+def test_an_administrators_name_that_cannot_be_sent_is_no_obstacle(bcm: Bcm, simulator: Simulator, name: str) -> None:
+    cmsh(simulator, f'configurationoverlay; add "{name}"; commit')
+    try:
+        found = bcm.read(["slurmclient"])
+    finally:
+        cmsh(simulator, f'configurationoverlay; remove "{name}"; commit; !true')
+    assert found.roles[CLIENT] == ("slurmclient",)
+
+
 def test_the_states_of_services_are_told_node_by_node(bcm: Bcm, simulator: Simulator) -> None:
     bcm.save_role(CLIENT, None, GenericRole(ROLE, ("node_exporter", "jobstats-target")))
     simulator.control({"op": "wait_idle"})

@@ -13,6 +13,7 @@ from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.simulator import Simulator
 from tests.harness import Outcome, Snapshot, cluster, run, snapshot
 
+pytestmark = pytest.mark.slow
 SITE = "roles: {jobstats: {attach: {categories: [dgx-h100]}, priority: 510}}\n"
 APPLY, DESTROY, PLAN = ("apply", "--yes", "-q"), ("destroy", "--yes", "-q"), ("plan", "--detailed-exitcode")
 CONNECTIONS = {APPLY: 9, DESTROY: 9, PLAN: 3}

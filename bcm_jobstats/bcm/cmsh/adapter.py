@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional, TypeVar
 
 from bcm_jobstats.bcm.cmsh import answers, assignments, process, reading, scripts
 from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
-from bcm_jobstats.bcm.errors import Refused, TimedOut, Unreachable
+from bcm_jobstats.bcm.errors import Refused, TimedOut, Unreachable, Unreadable
 
 T = TypeVar("T", Overlay, GenericRole, Service)
 ATTEMPTS = 3
@@ -42,35 +42,38 @@ class CmshBcm:
     def save_overlay(self, before: Optional[Overlay], after: Overlay) -> Optional[Overlay]:
         """See the port."""
         words = self._do(scripts.save_overlay(before, after))
-        return self._took(f"overlay {after.name}", after, self._overlay(after.name), words)
+        return self._took(f"overlay {after.name}", after, lambda: self._overlay(after.name), words)
 
     def remove_overlay(self, name: str) -> Optional[Overlay]:
         """See the port."""
         words = self._do(scripts.remove_overlay(name))
-        return self._took(f"overlay {name}", None, self._overlay(name), words)
+        return self._took(f"overlay {name}", None, lambda: self._overlay(name), words)
 
     def save_role(self, where: Place, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
         """See the port."""
         words = self._do(scripts.save_role(where, before, after))
-        found = self._role(where, after.name)
-        if found and sorted(found.services) == sorted(after.services):
-            found = replace(found, services=after.services)  # whether BCM keeps their order is not known
+
+        def found() -> Optional[GenericRole]:
+            role = self._role(where, after.name)
+            same = role and sorted(role.services) == sorted(after.services)
+            return replace(role, services=after.services) if role and same else role  # BCM may not keep their order
+
         return self._took(f"role {after.name} of {where}", after, found, words)
 
     def remove_role(self, where: Place, name: str) -> Optional[GenericRole]:
         """See the port."""
         words = self._do(scripts.remove_role(where, name))
-        return self._took(f"role {name} of {where}", None, self._role(where, name), words)
+        return self._took(f"role {name} of {where}", None, lambda: self._role(where, name), words)
 
     def save_service(self, where: Place, before: Optional[Service], after: Service) -> Optional[Service]:
         """See the port."""
         words = self._do(scripts.save_service(where, before, after))
-        return self._took(f"service {after.name} of {where}", after, self._service(where, after.name), words)
+        return self._took(f"service {after.name} of {where}", after, lambda: self._service(where, after.name), words)
 
     def remove_service(self, where: Place, name: str) -> Optional[Service]:
         """See the port."""
         words = self._do(scripts.remove_service(where, name))
-        return self._took(f"service {name} of {where}", None, self._service(where, name), words)
+        return self._took(f"service {name} of {where}", None, lambda: self._service(where, name), words)
 
     def can_assign(self, where: Place, role: str) -> bool:
         """See the port. Changes are local to the cmsh session until `commit` (bcm-facts §1.5); `refresh` drops them."""
@@ -81,7 +84,7 @@ class CmshBcm:
 
     def update_nodes(self, category: str) -> None:
         """See the port. How imageupdate ends is told by its last line (bcm-facts §6)."""
-        answer = process.run(self.cmsh, scripts.update_nodes(category), max(self.timeout, 3600.0))
+        answer = process.run(self.cmsh, scripts.update_nodes(category), max(self.timeout, 3600.0), write=True)
         text = answers.without_events(answer.text)
         if "COMPLETED" not in text and "completed" not in text:
             raise Refused(
@@ -95,19 +98,16 @@ class CmshBcm:
         return reading.service_states(self._ask(reading.status_query(nodes)), nodes)
 
     def _overlay(self, name: str) -> Optional[Overlay]:
-        return reading.overlays(answers.tables(self._ask([reading.LIST_OVERLAYS]))).get(name)
+        return reading.overlays(self._ask([reading.LIST_OVERLAYS])).get(name)
 
     def _role(self, where: Place, name: str) -> Optional[GenericRole]:
-        rows = answers.tables(self._ask([*scripts.at(where, "roles"), reading.LIST_NAMES]))
-        if not any(row.get("name") == name for table in rows for row in table):
+        if name not in reading.names(self._ask([*scripts.at(where, "roles"), reading.LIST_NAMES])):
             return None
         wanted = [(where, name)]
         return reading.role_fields(wanted, self._ask(reading.role_queries(wanted)))[where, name]
 
     def _service(self, where: Place, name: str) -> Optional[Service]:
-        return reading.services(answers.tables(self._ask([*scripts.at(where, "services"), reading.LIST_SERVICES]))).get(
-            name
-        )
+        return reading.services(self._ask([*scripts.at(where, "services"), reading.LIST_SERVICES])).get(name)
 
     def _ask(self, commands: Sequence[str]) -> str:
         """Output of a reading script, events taken out. `main versioninfo` at its end proves that all of it arrived."""
@@ -135,13 +135,20 @@ class CmshBcm:
     def _do(self, commands: Sequence[str]) -> str:
         """Run a writing script once. What it did is found out by reading back; here only its words are kept."""
         try:
-            text = answers.without_events(process.run(self.cmsh, commands, self.timeout).text)
+            text = answers.without_events(process.run(self.cmsh, commands, self.timeout, write=True).text)
         except Unreachable as error:
             return f"{error.subject} {error.cause}"
         return answers.refusal(text) or " / ".join(line.strip() for line in text.splitlines() if line.strip())
 
-    def _took(self, subject: str, wanted: Optional[T], found: Optional[T], words: str) -> Optional[T]:
-        if found != wanted:
+    def _took(self, subject: str, wanted: Optional[T], read: Callable[[], Optional[T]], words: str) -> Optional[T]:
+        """What is there after a write; raises Refused with cmsh's words when that is not what was wanted."""
+        try:
+            found = read()
+        except Unreadable as error:
+            found, refused, words = None, True, words or error.cause
+        else:
+            refused = found != wanted
+        if refused:
             raise Refused(
                 subject,
                 f"BCM did not take the change: {words or 'cmsh said nothing'}",

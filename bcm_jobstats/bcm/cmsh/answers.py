@@ -12,6 +12,8 @@ from bcm_jobstats.bcm.errors import Unreadable
 # "Fri Apr 14 14:03:40 2017 [notice] node001: …": events interleave with output (bcm-facts §1.7).
 EVENT = re.compile(r"^\w{3} \w{3} +\d{1,2} \d\d:\d\d:\d\d \d{4} (\[\w+\] )?\S+: ")
 VERSION = re.compile(r"^\s*Cluster Manager\s+(\S+)\s*$", re.MULTILINE)
+VERSION_HEADING = "Version Information"
+REPORT = "Run the `list` command of that mode in cmsh by hand and report what it prints."
 VALIDATION = re.compile(r"^(?:Code +)?Field +Message *\n-[- ]*\n((?:.*\S.*\n?)+)", re.MULTILINE)
 Row = dict[str, str]
 Item = Union[str, list[Row]]
@@ -59,15 +61,38 @@ def tables(text: str) -> list[list[Row]]:
     return [item for item in items(text) if isinstance(item, list)]
 
 
+def shaped(text: str, *shapes: Sequence[str]) -> list[list[Row]]:
+    """One table for each of `shapes` (its columns), empty when the answer has none: an empty list may print nothing.
+
+    Raises Unreadable for anything else that stands before the version at the end: cmsh refused something there, or
+    printed a table without a column that was asked for.
+    """
+    found: dict[frozenset[str], list[Row]] = {}
+    for item in _before_version(items(text)):
+        if isinstance(item, str):
+            raise Unreadable("cmsh", f"did not answer with a table: {item}", "Check the rights of cmsh's certificate.")
+        if item:
+            found[frozenset(item[0])] = item
+    for columns in found.keys() - {frozenset(shape) for shape in shapes}:
+        likely = [shape for shape in shapes if columns < set(shape) and frozenset(shape) not in found]
+        missing = " or ".join(", ".join(name for name in shape if name not in columns) for shape in likely)
+        cause = f"a table has the columns {', '.join(sorted(columns))} and lacks {missing or 'those asked for'}"
+        raise Unreadable("cmsh", cause, REPORT)
+    return [found.get(frozenset(shape), []) for shape in shapes]
+
+
+def _before_version(found: Sequence[Item]) -> list[Item]:
+    heading = next((number for number, item in enumerate(found) if item == VERSION_HEADING), len(found))
+    return list(found[:heading])
+
+
 def cell(row: Row, name: str) -> str:
     """One cell; raises Unreadable when it is missing or was cut (bcm-facts §1.7)."""
     value = row.get(name)
     if value is None:
-        raise Unreadable(
-            "cmsh", f"a table has no column {name!r} (it has: {', '.join(row)})", "Report this with: probe"
-        )
+        raise Unreadable("cmsh", f"a table has no column {name!r} (it has: {', '.join(row)})", REPORT)
     if value.endswith("..."):
-        raise Unreadable("cmsh", f"the value {value!r} of {name} was cut", "Report this with: probe")
+        raise Unreadable("cmsh", f"the value {value!r} of {name} was cut", REPORT)
     return value
 
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Optional
 
 from bcm_jobstats.bcm.cmsh import answers, scripts
-from bcm_jobstats.bcm.cmsh.reading import GENERIC, LIST_NAMES, LIST_SERVICES, services
+from bcm_jobstats.bcm.cmsh.reading import GENERIC, LIST_NAMES, LIST_SERVICES, services_of
 from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Cluster, Place
 from bcm_jobstats.bcm.errors import Unreadable
-from bcm_jobstats.site.noderange import fold
 
 NAME = "get hostname"
 ROLES = f"{NAME}; roles; {LIST_NAMES}"
@@ -39,7 +38,7 @@ def query(cluster: Cluster, roles: Collection[str], *, every_node: bool) -> list
 
 def query_nodes(names: Collection[str]) -> list[str]:
     """Commands that list the roles of some nodes."""
-    return ["device", f"foreach -n {scripts.quoted(fold(names))} ({ROLES})"]
+    return ["device", f"foreach -n {scripts.quoted(scripts.node_list(names))} ({ROLES})"]
 
 
 def read(cluster: Cluster, text: str, *, of_nodes: bool = False) -> tuple[Cluster, set[str]]:
@@ -53,10 +52,12 @@ def read(cluster: Cluster, text: str, *, of_nodes: bool = False) -> tuple[Cluste
     where: Optional[Place] = None
     for item in answers.items(text):
         if isinstance(item, str):
+            if expected and item != expected[0].name:
+                raise Unreadable(str(expected[0]), f"cmsh did not answer for it: {item}", "Run the command again.")
             where = _owner(item, expected, cluster) or where
             named |= {where.name} if where and where.kind == NODE else set()
         elif where and item and "service" in item[0]:
-            found[where] = services([item])
+            found[where] = services_of(item)
         elif where:
             listed.add(where.name)
             # Inherited roles are shown with their source in brackets (bcm-facts §1.7): only own ones count.

@@ -51,12 +51,16 @@ def find(root: Path) -> Path:
     )
 
 
-def run(cmsh: Path, commands: Sequence[str], timeout: float) -> Answer:
-    """Run one cmsh with `commands`; raises Unreachable when it cannot start, TimedOut after `timeout` seconds."""
+def run(cmsh: Path, commands: Sequence[str], timeout: float, *, write: bool = False) -> Answer:
+    """Run one cmsh with `commands`; raises Unreachable when it cannot start, TimedOut after `timeout` seconds.
+
+    With `write` it ends at the first error, so that nothing is committed by halves.
+    """
     script = "; ".join(commands)
+    start = [str(cmsh), *OPTIONS, *(["--quit"] if write else [])]
     if len(script) > LONGEST_ARGUMENT:
-        return _run([str(cmsh), *OPTIONS, "-f", "/dev/stdin"], "\n".join(commands) + "\n", timeout)
-    return _run([str(cmsh), *OPTIONS, "-c", script], "", timeout)
+        return _run([*start, "-f", "/dev/stdin"], "\n".join(commands) + "\n", timeout)
+    return _run([*start, "-c", script], "", timeout)
 
 
 def _run(argv: Sequence[str], text: str, timeout: float) -> Answer:

@@ -6,6 +6,7 @@ Only `list -f … -d {}` and `get` are read, never a table's columns: cells are 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -22,7 +23,8 @@ from bcm_jobstats.bcm.entities import (
     SoftwareImage,
     WlmCluster,
 )
-from bcm_jobstats.site.noderange import expand, fold
+from bcm_jobstats.bcm.errors import Unreadable
+from bcm_jobstats.site.noderange import expand
 
 WIDTH = 1_000_000
 """Of every column: wide enough that nothing is cut."""
@@ -55,27 +57,41 @@ STATE = re.compile(r"^(\S+)\s*\[\s*([A-Z]+)\s*\]\s*$")
 
 def objects(text: str) -> Cluster:
     """Overlays, categories, images, wlm clusters and nodes from the answer to OBJECTS."""
-    found = answers.tables(text)
+    shapes = (OVERLAY_FIELDS, CATEGORY_FIELDS, IMAGE_FIELDS, WLM_FIELDS, NODE_FIELDS)
+    overlays, categories, images, wlms, nodes = answers.shaped(text, *shapes)
+    for what, rows in (("category", categories), ("software image", images), ("device", nodes)):
+        if not rows:
+            raise Unreadable("cmsh", f"lists no {what}, and every BCM has one", answers.REPORT)
     return Cluster(
         version=answers.version(text) or "",
-        overlays=overlays(found),
-        categories={r["name"]: Category(r["name"], cell(r, "softwareimage")) for r in _rows(found, *CATEGORY_FIELDS)},
-        images={r["name"]: SoftwareImage(r["name"], cell(r, "path")) for r in _rows(found, *IMAGE_FIELDS)},
-        wlms={r["name"]: WlmCluster(r["name"], cell(r, "type").lower()) for r in _rows(found, *WLM_FIELDS)},
-        nodes={r["hostname"]: _node(r) for r in _rows(found, *NODE_FIELDS)},
+        overlays={row["name"]: _overlay(row) for row in overlays},
+        categories={row["name"]: Category(row["name"], cell(row, "softwareimage")) for row in categories},
+        images={row["name"]: SoftwareImage(row["name"], cell(row, "path")) for row in images},
+        wlms={row["name"]: WlmCluster(row["name"], cell(row, "type").lower()) for row in wlms},
+        nodes={row["hostname"]: _node(row) for row in nodes},
     )
 
 
-def overlays(found: Sequence[Sequence[Row]]) -> dict[str, Overlay]:
+def overlays(text: str) -> dict[str, Overlay]:
     """Overlays from the answer to LIST_OVERLAYS."""
-    return {row["name"]: _overlay(row) for row in _rows(found, *OVERLAY_FIELDS)}
+    return {row["name"]: _overlay(row) for row in answers.shaped(text, OVERLAY_FIELDS)[0]}
 
 
-def services(found: Sequence[Sequence[Row]]) -> dict[str, Service]:
+def names(text: str) -> set[str]:
+    """Names from the answer to LIST_NAMES."""
+    return {cell(row, "name") for row in answers.shaped(text, ("name",))[0]}
+
+
+def services(text: str) -> dict[str, Service]:
     """Services from the answer to LIST_SERVICES."""
+    return services_of(answers.shaped(text, SERVICE_FIELDS)[0])
+
+
+def services_of(rows: Sequence[Row]) -> dict[str, Service]:
+    """Services from the rows of one table."""
     return {
-        row["service"]: Service(row["service"], _yes(row, "monitored"), _yes(row, "autostart"), row.get("revision", ""))
-        for row in _rows(found, *SERVICE_FIELDS)
+        row["service"]: Service(row["service"], _yes(row, "monitored"), _yes(row, "autostart"), cell(row, "revision"))
+        for row in rows
     }
 
 
@@ -98,12 +114,16 @@ def role_queries(wanted: Sequence[tuple[Place, str]]) -> list[str]:
 def role_fields(wanted: Sequence[tuple[Place, str]], text: str) -> dict[tuple[Place, str], GenericRole]:
     """Generic roles from the answer to `role_queries`."""
     lines = [item for item in answers.items(text) if isinstance(item, str)]
+    asked = Counter(name for _, name in wanted)
     fields: dict[tuple[Place, str], GenericRole] = {}
     for where, name in wanted:
-        ends = [number for number, line in enumerate(lines) if line == name][:3]
-        values = answers.between(lines[: ends[-1] + 1] if ends else lines, name, 2)
-        fields[where, name] = GenericRole(name, tuple(values[0].replace(",", " ").split()), values[1])
-        lines = lines[ends[-1] + 1 :]
+        marks = [number for number, line in enumerate(lines) if line == name]
+        if len(marks) != 3 * asked[name]:
+            raise Unreadable(f"role {name} of {where}", f"cmsh did not print its fields: {' / '.join(lines[:3])}", "")
+        asked[name] -= 1
+        services, revision = answers.between(lines[: marks[2] + 1], name, 2)
+        fields[where, name] = GenericRole(name, tuple(services.replace(",", " ").split()), revision)
+        lines = lines[marks[2] + 1 :]
     return fields
 
 
@@ -117,7 +137,7 @@ def with_generic(cluster: Cluster, fields: Mapping[tuple[Place, str], GenericRol
 
 def status_query(nodes: Collection[str]) -> list[str]:
     """Commands that print the service states of `nodes`."""
-    return ["device", f"foreach -n {scripts.quoted(fold(nodes))} (get hostname; services; status)"]
+    return ["device", f"foreach -n {scripts.quoted(scripts.node_list(nodes))} (get hostname; services; status)"]
 
 
 def service_states(text: str, nodes: Collection[str]) -> dict[str, dict[str, str]]:
@@ -135,14 +155,17 @@ def service_states(text: str, nodes: Collection[str]) -> dict[str, dict[str, str
 
 
 def _overlay(row: Row) -> Overlay:
-    return Overlay(
-        row["name"],
-        int(cell(row, "priority")),
-        _yes(row, "allheadnodes"),
-        tuple(sorted(expand(cell(row, "nodes")))) if cell(row, "nodes") else (),
-        tuple(sorted(filter(None, (name.strip() for name in cell(row, "categories").split(","))))),
-        row.get("revision", ""),
-    )
+    try:
+        return Overlay(
+            row["name"],
+            int(cell(row, "priority")),
+            _yes(row, "allheadnodes"),
+            tuple(sorted(expand(cell(row, "nodes")))) if cell(row, "nodes") else (),
+            tuple(sorted(filter(None, (name.strip() for name in cell(row, "categories").split(","))))),
+            cell(row, "revision"),
+        )
+    except ValueError as error:
+        raise Unreadable(f"overlay {row['name']}", f"cmsh printed something odd: {error}", answers.REPORT) from error
 
 
 def _node(row: Row) -> Node:
@@ -150,11 +173,6 @@ def _node(row: Row) -> Node:
     image = row.get("softwareimage", "")
     own = "" if "(" in image else image
     return Node(row["hostname"], row["type"], row.get("category", ""), own, row.get("status", "").strip("[] "))
-
-
-def _rows(found: Sequence[Sequence[Row]], *columns: str) -> Sequence[Row]:
-    """The rows of the table with just these columns; an empty table has nothing to know it by and is not missed."""
-    return next((table for table in found if table and set(table[0]) == set(columns)), [])
 
 
 def _yes(row: Row, name: str) -> bool:

@@ -24,6 +24,15 @@ def quoted(value: str) -> str:
     return f'"{value}"'
 
 
+def node_list(names: Iterable[str]) -> str:
+    """Nodes as BCM writes them: `dgx-01..dgx-04,dgx-07` (bcm-facts §1.2; its brackets hold one range, never a list)."""
+    parts = []
+    for prefix, ranges, plain in re.findall(r"([^,\[\]]*)\[([^\]]*)\]|([^,]+)", fold(names)):
+        ends = [item.split("-") for item in ranges.split(",")] if ranges else [[plain]]
+        parts += ["..".join(f"{prefix}{end}" for end in item) for item in ends]
+    return ",".join(parts)
+
+
 def command(word: str, *arguments: str) -> str:
     """One cmsh command; `word` is ours, every argument is quoted."""
     return " ".join([word, *map(quoted, arguments)])
@@ -44,7 +53,7 @@ def save_overlay(before: Optional[Overlay], after: Overlay) -> list[str]:
     if after.all_head_nodes != old.all_head_nodes:
         script.append(command("set allheadnodes", _yes(after.all_head_nodes)))
     if after.nodes != old.nodes:
-        script.append(_set_list("nodes", [fold(after.nodes)] if after.nodes else []))
+        script.append(_set_list("nodes", [node_list(after.nodes)] if after.nodes else []))
     if after.categories != old.categories:
         script.append(_set_list("categories", after.categories))
     if after.revision != old.revision:
