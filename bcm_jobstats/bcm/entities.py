@@ -117,6 +117,8 @@ class Cluster:
     roles: Mapping[Place, tuple[str, ...]] = field(default_factory=dict)
     generic: Mapping[Place, Mapping[str, GenericRole]] = field(default_factory=dict)
     services: Mapping[Place, Mapping[str, Service]] = field(default_factory=dict)
+    unseen: tuple[Place, ...] = ()
+    """Overlays and categories that could not be asked about: their names mean something to cmsh."""
 
     def places_with(self, role: str) -> list[Place]:
         """Where a role is assigned, compared case-insensitively (bcm-facts §1.7)."""

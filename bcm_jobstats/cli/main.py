@@ -47,7 +47,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         args = parse(arguments)
         module = importlib.import_module(f"bcm_jobstats.cli.{args.command}")
-        return int(module.run(args))
+        status = int(module.run(args))
+        sys.stdout.flush()
+        return status
     except JobstatsError as error:
         _report(error, as_json="--json" in arguments)
         return int(error.status)

@@ -31,9 +31,9 @@ def run(args: argparse.Namespace) -> ExitStatus:
         args.out.chmod(0o600)
     if args.format == "cmsh":
         by_kind = {provider.kind: provider for provider in where.providers()}
-        for change in plan.changes:
-            print(f"# {change.address}")
-            print("\n".join(by_kind[change.kind].commands(change.name, change.before, change.after)))
+        steps = [(c.address, by_kind[c.kind].commands(c.name, c.before, c.after)) for c in plan.changes]
+        document = [{"address": address, "commands": commands} for address, commands in steps]
+        common.put(args, document, "\n".join(line for address, lines in steps for line in (f"# {address}", *lines)))
     else:
         common.show(args, plan)
     return outcome(plan, detailed=args.detailed_exitcode)

@@ -43,6 +43,8 @@ def placements(site: Site, roles: Sequence[RoleSpec], cluster: Cluster) -> list[
 
 def notes(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
     """What an administrator should know about the places, though nothing is wrong."""
+    for where in cluster.unseen:
+        yield f"{where} has a name that cannot be sent to cmsh: what is assigned there is not seen"
     for placement in placed:
         role = placement.role.generic
         for where in placement.places:

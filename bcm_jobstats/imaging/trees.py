@@ -96,10 +96,11 @@ class TreeProvider:
         if after is None:
             return [f"rm -d {shown}"]
         mode = shlex.quote(after["mode"])
+        owner = "-o {} -g {}".format(*_owner(after))
         if after["type"] == "directory":
-            return [f"install -d -m {mode} -o {after['owner'].partition(':')[0]} {shown}"]
+            return [f"install -d {owner} -m {mode} {shown}"]
         body = after["content"].rstrip("\n")
-        return [f"install -D -m {mode} /dev/stdin {shown} <<'END-OF-FILE'\n{body}\nEND-OF-FILE"]
+        return [f"install -D {owner} -m {mode} /dev/stdin {shown} <<'END-OF-FILE'\n{body}\nEND-OF-FILE"]
 
     def _strike_off(self, manifest: Manifest, path: str) -> None:
         manifest.entries.pop(path, None)

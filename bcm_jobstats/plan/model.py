@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,8 @@ def load(path: Path) -> Plan:
                 "Make a new plan with: bcm-jobstats plan --out FILE",
             )
         return Plan(
-            tuple(Change(**change) for change in document["changes"]),
-            tuple(Conflict(**conflict) for conflict in document["conflicts"]),
+            tuple(Change(**_known(Change, change)) for change in document["changes"]),
+            tuple(Conflict(**_known(Conflict, conflict)) for conflict in document["conflicts"]),
             document["fingerprint"],
             tuple(document["notes"]),
             tuple(document["problems"]),
@@ -107,6 +107,10 @@ def load(path: Path) -> Plan:
         raise PlanFileError(str(path), error.strerror or "cannot be read", "Check the file's name.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise PlanFileError(str(path), "is not a plan file", "Make one with: bcm-jobstats plan --out FILE") from error
+
+
+def _known(kind: type, properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: properties[field.name] for field in fields(kind) if field.name in properties}
 
 
 def fingerprint(readings: Mapping[str, Mapping[str, Found]], wanted: Mapping[str, State | None]) -> str:

@@ -244,13 +244,13 @@ def test_the_probe_of_a_role_that_is_there_does_not_take_it_away(bcm: Bcm, simul
     bcm.remove_role(CLIENT, PROBE_ROLE)
 
 
-@pytest.mark.parametrize("name", ["R&D", "gpu (old)", "a;b", "what?"])
+@pytest.mark.parametrize("name", ["R&D", "gpu (old)"])
 def test_an_administrators_name_that_cannot_be_sent_is_no_obstacle(bcm: Bcm, simulator: Simulator, name: str) -> None:
     cmsh(simulator, f'configurationoverlay; add "{name}"; commit')
     try:
         found = bcm.read(["slurmclient"])
     finally:
-        cmsh(simulator, f'configurationoverlay; remove "{name}"; commit; !true')
+        process.run(simulator.cmsh, [f'configurationoverlay; remove "{name}"; commit'], 30.0)
     assert found.roles[CLIENT] == ("slurmclient",)
 
 

@@ -167,8 +167,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No cmsh may take longer than a second, imageupdate included, which has an hour otherwise."""
     real = process.run
 
-    def capped(cmsh: Path, commands: list[str], timeout: float) -> process.Answer:
-        return real(cmsh, commands, min(timeout, 1.0))
+    def capped(cmsh: Path, commands: list[str], timeout: float, **more: Any) -> process.Answer:
+        return real(cmsh, commands, min(timeout, 1.0), **more)
 
     monkeypatch.setattr(process, "run", capped)
 

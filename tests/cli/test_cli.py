@@ -138,6 +138,28 @@ def test_an_error_is_json_on_stderr_when_json_is_asked_for(tmp_path: Path) -> No
     assert error["cause"] and error["remedy"]
 
 
+IN_THE_WAY: dict[str, tuple[str, ...]] = {
+    "var/lib/bcm-jobstats": ("apply", *QUIET),
+    "cm/shared/apps/jobstats": ("apply", *QUIET),
+    "cm/images/dgx-image/usr/lib/bcm-jobstats": ("apply", *QUIET),
+    "nosuch": ("plan", "--out", "{root}/nosuch/plan.json"),
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_what_the_system_refuses_is_a_clear_error(head: Head, name: str) -> None:
+    """A file stands where a directory should be; a full disk or a read-only image is told the same way."""
+    (head.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (head.root / name).write_text("theirs")
+    outcome = head.run(*(word.format(root=head.root) for word in IN_THE_WAY[name]))
+    assert outcome.status == 1
+    assert outcome.err.startswith("bcm-jobstats: ")
+    assert Path(name).name in outcome.err
+    assert (head.root / name).read_text() == "theirs"
+    (head.root / name).unlink()
+    head.ok("apply", *QUIET)
+
+
 HOLD = """
 import sys
 from pathlib import Path

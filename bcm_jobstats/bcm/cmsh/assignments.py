@@ -23,11 +23,9 @@ def query(cluster: Cluster, roles: Collection[str], *, every_node: bool) -> list
     Nodes that carry one role of several mostly carry the others, and a list per node is what costs time.
     """
     script: list[str] = []
-    for name in cluster.overlays:
-        script += ["home", *scripts.at(Place(OVERLAY, name)), "get name", "roles", LIST_NAMES]
-    for name in cluster.categories:
-        script += ["home", *scripts.at(Place(CATEGORY, name)), "get name", "roles", LIST_NAMES]
-        script += ["..", "services", LIST_SERVICES]
+    for where in _owners(cluster):
+        script += ["home", *scripts.at(where), "get name", "roles", LIST_NAMES]
+        script += ["..", "services", LIST_SERVICES] if where.kind == CATEGORY else []
     if every_node:
         return [*script, "home", "device", f"foreach * ({ROLES_AND_SERVICES})"]
     for number, role in enumerate(sorted(roles, key=lambda role: (role.startswith(GENERIC), role))):
@@ -44,8 +42,7 @@ def query_nodes(names: Collection[str]) -> list[str]:
 def read(cluster: Cluster, text: str, *, of_nodes: bool = False) -> tuple[Cluster, set[str]]:
     """`cluster` with what the answer to `query` says, or (`of_nodes`) to `query_nodes`; and the nodes that were named
     without their roles."""
-    expected = [Place(OVERLAY, name) for name in cluster.overlays if not of_nodes]
-    expected += [Place(CATEGORY, name) for name in cluster.categories if not of_nodes]
+    expected = [] if of_nodes else _owners(cluster)
     roles, found = dict(cluster.roles), dict(cluster.services)
     named: set[str] = set()
     listed: set[str] = set()
@@ -66,7 +63,17 @@ def read(cluster: Cluster, text: str, *, of_nodes: bool = False) -> tuple[Cluste
                 roles[where] = own
     if expected:
         raise Unreadable(str(expected[0]), "cmsh did not answer for it", "Run the command again.")
-    return replace(cluster, roles=roles, services=found), named - listed
+    unseen = tuple(where for where in _places(cluster) if not scripts.can_be_sent(where.name))
+    return replace(cluster, roles=roles, services=found, unseen=unseen), named - listed
+
+
+def _places(cluster: Cluster) -> list[Place]:
+    overlays = [Place(OVERLAY, name) for name in cluster.overlays]
+    return overlays + [Place(CATEGORY, name) for name in cluster.categories]
+
+
+def _owners(cluster: Cluster) -> list[Place]:
+    return [where for where in _places(cluster) if scripts.can_be_sent(where.name)]
 
 
 def _owner(line: str, expected: list[Place], cluster: Cluster) -> Optional[Place]:

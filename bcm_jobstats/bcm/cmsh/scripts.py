@@ -15,9 +15,14 @@ MODES = {OVERLAY: "configurationoverlay", CATEGORY: "category", NODE: "device"}
 SAFE = re.compile(r"[A-Za-z0-9_.:@+/=,%\[\]-]+( [A-Za-z0-9_.:@+/=,%\[\]-]+)*")
 
 
+def can_be_sent(value: str) -> bool:
+    """Whether a value means only itself to cmsh."""
+    return bool(SAFE.fullmatch(value))
+
+
 def quoted(value: str) -> str:
     """`value` as one cmsh argument; UnsafeName when it could end the argument or start a command."""
-    if not SAFE.fullmatch(value):
+    if not can_be_sent(value):
         raise UnsafeName(
             repr(value), "has characters that have a meaning to cmsh", "Use letters, digits and . _ - : @ + / = , only."
         )

@@ -1,0 +1,309 @@
+"""Files and directories of a tree: whose they are, what is made and removed, what stands in the way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+
+from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.imaging.trees import MANAGED, Tree, TreeProvider, directory_state, file_state
+from bcm_jobstats.plan import planner
+from bcm_jobstats.plan.model import Plan
+from bcm_jobstats.plan.resource import Resource, State
+
+MANIFEST = "etc/bcm-jobstats/manifest.json"
+FILE = "image:/usr/lib/jobstats/unit"
+OWNER = f"{os.getuid()}:{os.getgid()}"
+
+
+class Made:
+    """A tree with a provider over it, and plans carried out on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.provider = TreeProvider("file", 1, 1, [Tree("image", root, "/cm/images/image")])
+        self.originals: dict[str, State] = {}
+
+    def plan(self, *wanted: Resource, adopt: bool = False) -> Plan:
+        return planner.make([self.provider], wanted, adopt=adopt, originals=self.originals)
+
+    def apply(self, *wanted: Resource, adopt: bool = False) -> list[str]:
+        plan = self.plan(*wanted, adopt=adopt)
+        assert plan.conflicts == ()
+        for change in plan.changes:
+            if change.action == "adopt" and change.before is not None:
+                self.originals[change.address] = change.before
+            if change.after is None:
+                self.provider.remove(change.name, change.before or {})
+            else:
+                self.provider.write(change.name, change.before, change.after)
+        return [f"{change.action} {change.name}" for change in plan.changes]
+
+    def names(self) -> list[str]:
+        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*"))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Made:
+    (tmp_path / "root/usr/lib").mkdir(parents=True)
+    return Made(tmp_path / "root")
+
+
+def file(content: bytes = b"ours\n", mode: int = 0o644, name: str = FILE) -> Resource:
+    return Resource("file", name, file_state(content, mode, OWNER), mark=MANAGED)
+
+
+def directory(name: str = "image:/usr/lib/jobstats", mode: int = 0o755) -> Resource:
+    return Resource("file", name, directory_state(mode, OWNER), mark=MANAGED)
+
+
+@pytest.mark.parametrize("content", [b"", b"text\n", b"no newline", b"\xff\x00binary\r\n", "ä€\u2028".encode()])
+@pytest.mark.parametrize("mode", [0o644, 0o600, 0o755])
+def test_a_file_is_made_as_it_should_be_and_goes_without_a_trace(tree: Made, content: bytes, mode: int) -> None:
+    before = tree.names()
+    assert tree.apply(file(content, mode)) == [f"create {FILE}"]
+    path = tree.root / "usr/lib/jobstats/unit"
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (content, mode)
+    assert tree.apply(file(content, mode)) == []
+    assert tree.apply() == [f"delete {FILE}"]
+    assert tree.names() == before
+
+
+def test_directories_on_the_way_stay_when_somebody_put_something_in(tree: Made) -> None:
+    tree.apply(file())
+    (tree.root / "usr/lib/jobstats/mine").touch()
+    tree.apply()
+    assert [name for name in tree.names() if not name.startswith("etc")] == [
+        "usr", "usr/lib", "usr/lib/jobstats", "usr/lib/jobstats/mine"]  # fmt: skip
+    assert not (tree.root / "etc").exists()
+
+
+DRIFT = {
+    "content": lambda path: path.write_bytes(b"edited"),
+    "mode": lambda path: path.chmod(0o777),
+    "removed": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("edit", DRIFT.values(), ids=DRIFT)
+def test_what_is_ours_is_put_right(tree: Made, edit: Any) -> None:
+    tree.apply(file())
+    path = tree.root / "usr/lib/jobstats/unit"
+    edit(path)
+    assert len(tree.apply(file())) == 1
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"ours\n", 0o644)
+    assert tree.apply(file()) == []
+
+
+def put(tree: Made, content: bytes) -> Path:
+    path = tree.root / "usr/lib/jobstats/unit"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    path.chmod(0o640)
+    return path
+
+
+def test_a_file_of_the_administrators_is_a_conflict(tree: Made) -> None:
+    put(tree, b"theirs\n")
+    plan = tree.plan(file())
+    assert plan.changes == ()
+    assert [(conflict.address, conflict.found["content"]) for conflict in plan.conflicts] == [
+        (f"file.{FILE}", "theirs\n")
+    ]
+
+
+def test_a_file_of_the_administrators_that_is_as_wanted_stays_theirs(tree: Made) -> None:
+    put(tree, b"ours\n").chmod(0o644)
+    before = tree.names()
+    assert tree.apply(file()) == []
+    assert tree.apply() == []
+    assert tree.names() == before
+
+
+def test_an_adopted_file_is_given_back_as_it_was(tree: Made) -> None:
+    path = put(tree, b"theirs\xff\n")
+    before = tree.names()
+    assert tree.apply(file(), adopt=True) == [f"adopt {FILE}"]
+    assert path.read_bytes() == b"ours\n"
+    assert tree.apply() == [f"update {FILE}"]
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"theirs\xff\n", 0o640)
+    assert tree.names() == before
+    assert tree.apply() == []
+
+
+def test_a_file_without_an_entry_is_never_removed(tree: Made) -> None:
+    tree.apply(file())
+    manifest = json.loads((tree.root / MANIFEST).read_text())
+    manifest["entries"] = {}
+    (tree.root / MANIFEST).write_text(json.dumps(manifest))
+    assert tree.apply() == []
+    assert (tree.root / "usr/lib/jobstats/unit").exists()
+
+
+def test_an_entry_without_its_file_is_struck_off(tree: Made) -> None:
+    before = tree.names()
+    tree.apply(file())
+    (tree.root / "usr/lib/jobstats/unit").unlink()
+    assert tree.apply() == [f"delete {FILE}"]
+    assert tree.names() == before
+
+
+def test_what_is_no_longer_wanted_goes_and_the_rest_stays(tree: Made) -> None:
+    other = file(name="image:/usr/lib/jobstats/other")
+    tree.apply(file(), other)
+    assert tree.apply(other) == [f"delete {FILE}"]
+    assert "usr/lib/jobstats/other" in tree.names()
+
+
+def test_a_killed_runs_leftovers_are_taken_away(tree: Made) -> None:
+    before = tree.names()
+    tree.apply(file())
+    (tree.root / "usr/lib/jobstats/.unit.bcm-jobstats").touch()
+    tree.apply()
+    assert tree.names() == before
+
+
+def test_a_directory_is_made_with_its_mode_and_goes_when_it_is_empty(tree: Made) -> None:
+    before = tree.names()
+    tree.apply(directory(mode=0o2750))
+    path = tree.root / "usr/lib/jobstats"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o2750
+    path.chmod(0o700)
+    assert tree.apply(directory(mode=0o2750)) == ["update image:/usr/lib/jobstats"]
+    assert tree.apply() == ["delete image:/usr/lib/jobstats"]
+    assert tree.names() == before
+
+
+def test_a_directory_of_ours_with_something_of_others_in_it_is_let_go(tree: Made) -> None:
+    tree.apply(directory())
+    inside = tree.root / "usr/lib/jobstats/mine"
+    inside.touch()
+    assert tree.apply() == ["delete image:/usr/lib/jobstats"]
+    assert inside.exists()
+    assert tree.apply() == [], "it is not ours any more"
+    assert not (tree.root / "etc").exists()
+
+
+def test_a_directory_of_the_administrators_is_not_removed(tree: Made) -> None:
+    (tree.root / "usr/lib/jobstats").mkdir(mode=0o755)
+    (tree.root / "usr/lib/jobstats").chmod(0o755)
+    assert tree.apply(directory()) == []
+    assert tree.apply() == []
+    assert (tree.root / "usr/lib/jobstats").is_dir()
+
+
+def link(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def full_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "inside").write_text("theirs")
+
+
+@pytest.mark.parametrize("stand", [link, dangling, folder, full_folder])
+def test_what_stands_in_the_way_of_a_file_is_a_conflict(tree: Made, stand: Any) -> None:
+    (tree.root / "usr/lib/jobstats").mkdir()
+    stand(tree.root / "usr/lib/jobstats/unit")
+    before = tree.names()
+    plan = tree.plan(file())
+    assert [conflict.address for conflict in plan.conflicts] == [f"file.{FILE}"]
+    assert tree.names() == before
+
+
+@pytest.mark.parametrize("stand", [link, dangling, folder])
+def test_what_was_adopted_in_the_way_of_a_file_is_given_back(tree: Made, stand: Any) -> None:
+    (tree.root / "usr/lib/jobstats").mkdir()
+    path = tree.root / "usr/lib/jobstats/unit"
+    stand(path)
+    was = (path.is_symlink(), path.is_dir(), path.is_symlink() and str(path.readlink()))
+    before = tree.names()
+    tree.apply(file(), adopt=True)
+    assert path.read_bytes() == b"ours\n" and not path.is_symlink()
+    tree.apply()
+    assert (path.is_symlink(), path.is_dir(), path.is_symlink() and str(path.readlink())) == was
+    assert tree.names() == before
+
+
+def test_a_folder_with_something_in_it_is_not_adopted_away(tree: Made) -> None:
+    """A clear error, and what is in it is not lost."""
+    (tree.root / "usr/lib/jobstats").mkdir()
+    full_folder(tree.root / "usr/lib/jobstats/unit")
+    with pytest.raises(JobstatsError):
+        tree.apply(file(), adopt=True)
+    assert (tree.root / "usr/lib/jobstats/unit/inside").read_text() == "theirs"
+
+
+def test_our_file_that_became_a_symlink_is_replaced_not_followed(tree: Made, tmp_path: Path) -> None:
+    tree.apply(file())
+    outside = tmp_path / "outside"
+    outside.write_text("not ours")
+    path = tree.root / "usr/lib/jobstats/unit"
+    path.unlink()
+    path.symlink_to(outside)
+    assert tree.apply(file()) == [f"update {FILE}"]
+    assert outside.read_text() == "not ours"
+    assert not path.is_symlink() and path.read_bytes() == b"ours\n"
+
+
+@pytest.mark.parametrize("target", ["{}/outside", "../../../outside", "{}/nosuch"])
+def test_a_symlink_on_the_way_does_not_lead_out_of_the_image(tree: Made, tmp_path: Path, target: str) -> None:
+    """Links of an image are meant for the node: on the head node an absolute one would lead into its own files."""
+    (tmp_path / "outside").mkdir()
+    (tree.root / "usr/lib/jobstats").symlink_to(target.format(tmp_path))
+    with contextlib.suppress(JobstatsError):
+        tree.apply(file())
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["usr/lib/jobstats", "usr/lib/jobstats/deep"])
+def test_a_file_in_the_way_of_a_directory_is_a_clear_error(tree: Made, where: str) -> None:
+    (tree.root / where).parent.mkdir(exist_ok=True)
+    (tree.root / where).write_text("theirs")
+    with pytest.raises(JobstatsError):
+        tree.apply(file(name="image:/usr/lib/jobstats/deep/unit"))
+    assert (tree.root / where).read_text() == "theirs"
+
+
+def found(provider: TreeProvider, name: str) -> Optional[State]:
+    thing = provider.read([name]).get(name)
+    return thing.values if thing else None
+
+
+@pytest.mark.parametrize("name", ["image:/nosuch", "image:/usr/lib/file/below"])
+def test_what_is_not_there_is_not_found(tree: Made, name: str) -> None:
+    (tree.root / "usr/lib/file").touch()
+    assert found(tree.provider, name) is None
+
+
+COMMANDS: dict[str, tuple[Optional[State], list[str]]] = {
+    "file": (file_state(b"a\nb\n", 0o600, "0:7"), ["install -D ", "-m 0600", "-o 0", "-g 7"]),
+    "directory": (directory_state(0o755, "967:968"), ["install -d ", "-m 0755", "-o 967", "-g 968"]),
+    "removed": (None, ["rm -d "]),
+}
+
+
+@pytest.mark.parametrize(("after", "parts"), COMMANDS.values(), ids=COMMANDS)
+def test_the_commands_name_the_path_as_an_administrator_knows_it(
+    tree: Made, after: Optional[State], parts: list[str]
+) -> None:
+    (command,) = tree.provider.commands("image:/usr/lib/it's", {}, after)
+    assert [part for part in parts if part not in command] == []
+    assert command.startswith(parts[0])
+    assert "'/cm/images/image/usr/lib/it'\"'\"'s'" in command
+    if after and after["type"] == "file":
+        assert command.endswith("<<'END-OF-FILE'\na\nb\nEND-OF-FILE")
