@@ -112,6 +112,23 @@ def test_taking_the_role_away_stops_everything_and_giving_it_back_starts_it(appl
     until(lambda: len(targets(applied)) == 2)
 
 
+def test_a_changed_port_reaches_the_running_nodes(applied: Simulator) -> None:
+    until(lambda: "node_" in metrics(applied, "dgx-01", 9100) and len(targets(applied)) == 2)
+    before = service_pids(applied)
+    site = applied.directory / "etc/bcm-jobstats/site.yaml"
+    text = site.read_text()
+    site.write_text(text + "exporters: {node_exporter: {port: 9101}}\n")
+    try:
+        outcome = run(applied.directory, "apply", "--yes", "-q")
+        assert outcome.status == 0, outcome.err
+        until(lambda: "node_" in metrics(applied, "dgx-01", 9101) and metrics(applied, "dgx-01", 9100) == "")
+        file = applied.directory / "cm/shared/apps/jobstats/prometheus-targets/dgx-01.json"
+        until(lambda: file.exists() and "dgx-01:9101" in file.read_text())
+        assert len(before & service_pids(applied)) == 4, "only node_exporter was to be restarted"
+    finally:
+        site.write_text(text)
+
+
 def test_a_crashed_exporter_comes_back(applied: Simulator) -> None:
     until(lambda: "node_" in metrics(applied, "dgx-01", 9100) and len(service_pids(applied)) >= 6)
     before = service_pids(applied)

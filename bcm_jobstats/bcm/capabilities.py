@@ -46,7 +46,14 @@ EFFECT_AT_COMMIT = Capability(
     default=True,
     fallback="`status` names the services that did not start; `imageupdate -w` of the category starts them",
 )
-ALL = (ASSIGN_GENERIC_ROLE, FREE_REVISION, LIST_FIELDS, EFFECT_AT_COMMIT)
+RELOAD_BEFORE_RESTART = Capability(
+    "reload-before-restart",
+    "Does CMDaemon let systemd read a unit again (daemon-reload) before it restarts a service whose unit file "
+    "imageupdate changed? (not in bcm-facts)",
+    default=True,
+    fallback="the node takes the new unit at its next boot, or with `systemctl daemon-reload` there",
+)
+ALL = (ASSIGN_GENERIC_ROLE, FREE_REVISION, LIST_FIELDS, EFFECT_AT_COMMIT, RELOAD_BEFORE_RESTART)
 
 
 def can_assign_generic_role(bcm: Bcm, cluster: Cluster) -> bool:

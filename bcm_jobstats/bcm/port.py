@@ -42,5 +42,8 @@ class Bcm(Protocol):
     def update_nodes(self, category: str) -> None:
         """Bring the running nodes of a category to their software image (imageupdate), and wait for it."""
 
+    def restart_services(self, category: str, services: Collection[str]) -> None:
+        """Restart services on the nodes of a category that have them."""
+
     def service_states(self, nodes: Collection[str]) -> Mapping[str, Mapping[str, str]]:
         """node -> service -> state (UP, DOWN, STOPPED, FAILING)."""

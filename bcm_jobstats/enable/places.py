@@ -54,6 +54,9 @@ def notes(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
         heads = [node.name for node in placement.nodes if node.is_head]
         if heads:
             yield f"{role} reaches head node {', '.join(heads)}, which has no software image: install the files there"
+        loose = [node.name for node in placement.nodes if not node.is_head and not node.category]
+        if loose:
+            yield f"{', '.join(loose)} has no category: apply does not bring it to its image, the next boot does"
         if not placement.places:
             yield f"no overlay, category or node carries {placement.role.name}'s role to follow: {role} goes nowhere"
         elif not placement.nodes:

@@ -33,7 +33,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644, owner: Optio
 
 class Manifest:
     """`entries`: path -> {type, sha256, mode, owner}; `lines`: path -> lines added; `directories` made on the way;
-    `pushed`: category -> digest of the payload its nodes were last updated with.
+    `pushed`: category -> digests of the payload its nodes were last updated with.
     """
 
     def __init__(self, root: Path, path: str) -> None:
@@ -43,7 +43,7 @@ class Manifest:
         self.entries: dict[str, dict[str, Any]] = {}
         self.lines: dict[str, list[str]] = {}
         self.directories: list[str] = []
-        self.pushed: dict[str, str] = {}
+        self.pushed: dict[str, dict[str, str]] = {}
         if self.file.exists():
             self._load()
 

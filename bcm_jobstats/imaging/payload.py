@@ -10,6 +10,7 @@ from pathlib import Path
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.enable.places import Placement
 from bcm_jobstats.imaging.trees import MANAGED, Tree, directory_state, file_state
+from bcm_jobstats.imaging.update import PAYLOAD
 from bcm_jobstats.plan.resource import Resource
 from bcm_jobstats.stack import Stack
 
@@ -53,7 +54,7 @@ def desired(
     for tree in images:
         if tree.name in by_image:
             resources += _image(stack, tree, by_image[tree.name])
-    resources += _updates(resources, set(by_image), cluster)
+    resources += _updates(stack, resources, set(by_image), cluster)
     return resources
 
 
@@ -100,7 +101,7 @@ def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
             )
 
 
-def _updates(resources: Sequence[Resource], touched: set[str], cluster: Cluster) -> Iterator[Resource]:
+def _updates(stack: Stack, resources: Sequence[Resource], touched: set[str], cluster: Cluster) -> Iterator[Resource]:
     """Every category with nodes on an image that holds our files: nodes of one image get the same, role or no role."""
     images: dict[str, set[str]] = {}
     for node in cluster.nodes.values():
@@ -110,7 +111,12 @@ def _updates(resources: Sequence[Resource], touched: set[str], cluster: Cluster)
     for category, names in sorted(images.items()):
         under = tuple(f"{kind}.{image}:" for image in sorted(names) for kind in ("file", "line"))
         payload = {r.address: r.values for r in resources if r.address.startswith(under)}
-        yield Resource("imageupdate", category, {"payload": _digest(payload)}, triggers=under)
+        services = {
+            service: _digest({a: v for a, v in payload.items() if a.endswith(tuple(f":{path}" for path in paths))})
+            for service, paths in stack.files_by_service().items()
+        }
+        there = {service: digest for service, digest in services.items() if digest != _digest({})}
+        yield Resource("imageupdate", category, {PAYLOAD: _digest(payload), **there}, triggers=under)
 
 
 def _digest(payload: Mapping[str, object]) -> str:

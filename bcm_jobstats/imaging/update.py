@@ -12,9 +12,12 @@ from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers
 from bcm_jobstats.imaging.trees import Tree
 from bcm_jobstats.plan.resource import Found, State
 
+PAYLOAD = "payload"
+
 
 class UpdateProvider:
-    """Resources named by category. Value: `payload`, the digest of the files their image holds for us.
+    """Resources named by category. Values are digests: `payload` of all files that their image holds for us, and for
+    each service of the files it runs with; a service whose digest changes is restarted.
 
     The record is on shared storage and is written after the nodes were updated, so that a run that is killed between
     the image and its nodes is completed by the next.
@@ -31,12 +34,15 @@ class UpdateProvider:
     def read(self, names: Collection[str]) -> Mapping[str, Found]:
         """See Provider."""
         pushed = Manifest(self.shared.root, self.shared.manifest).pushed
-        return {category: Found({"payload": digest}, ours=True) for category, digest in pushed.items()}
+        return {category: Found(digests, ours=True) for category, digests in pushed.items()}
 
     def write(self, name: str, before: Optional[State], after: State) -> None:
         """See Provider."""
         self._update(name)
-        self._record(name, after["payload"])
+        changed = _changed_services(before, after)
+        if changed and name in self.running:
+            self.bcm.restart_services(name, changed)
+        self._record(name, after)
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider."""
@@ -51,13 +57,22 @@ class UpdateProvider:
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""
-        return ["cmsh -c '" + "; ".join(scripts.update_nodes(name)) + "'"]
+        changed = _changed_services(before, after or {})
+        restart = scripts.restart_services(name, changed) if changed else []
+        return ["cmsh -c '" + "; ".join([*scripts.update_nodes(name), *restart]) + "'"]
 
-    def _record(self, category: str, digest: Optional[str]) -> None:
+    def _record(self, category: str, digests: Optional[State]) -> None:
         clear_leftovers(self.shared.root, self.shared.manifest)
         manifest = Manifest(self.shared.root, self.shared.manifest)
-        if digest is None:
+        if digests is None:
             manifest.pushed.pop(category, None)
         else:
-            manifest.pushed[category] = digest
+            manifest.pushed[category] = dict(digests)
         manifest.save()
+
+
+def _changed_services(before: Optional[State], after: State) -> list[str]:
+    """Services that run with other files than before; one that is new is started by its role."""
+    return [
+        name for name in sorted(after) if name != PAYLOAD and before and before.get(name, after[name]) != after[name]
+    ]

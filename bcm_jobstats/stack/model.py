@@ -144,6 +144,15 @@ class Stack:
         """The target list of `host` for `role`; JobstatsError when `host` is no host name."""
         return cast("list[dict[str, Any]]", json.loads(self.target_file(host, role)[1]))
 
+    def files_by_service(self) -> Mapping[str, tuple[str, ...]]:
+        """Service -> the files of the payload that it runs with: changed, they take effect when it is restarted."""
+        files: dict[str, tuple[str, ...]] = {}
+        for role in self.roles():
+            files.update({exporter.name: (f"{UNITS}/{exporter.name}.service",) for exporter in role.exporters})
+            own = (f"{TARGETS}/{role.name}.json", f"{LIBRARY}/jobstats-target")
+            files[role.target_service] = (f"{UNITS}/{role.target_service}.service", *own)
+        return files
+
     def system_user(self) -> Mapping[str, str]:
         """The lines of the exporters' user by file, relative to the root of an image."""
         name, uid = self.site.user.name, self.site.user.uid

@@ -93,6 +93,10 @@ class CmshBcm:
                 "Check `softwareimage provisioningstatus` in cmsh and run the command again.",
             )
 
+    def restart_services(self, category: str, services: Collection[str]) -> None:
+        """See the port. A node that lacks one of them says so and the rest goes on; `status` tells what runs."""
+        process.run(self.cmsh, scripts.restart_services(category, services), max(self.timeout, 3600.0))
+
     def service_states(self, nodes: Collection[str]) -> Mapping[str, Mapping[str, str]]:
         """See the port. One process, the nodes as ranges."""
         return reading.service_states(self._ask(reading.status_query(nodes)), nodes)

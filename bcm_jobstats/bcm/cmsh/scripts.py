@@ -114,6 +114,12 @@ def update_nodes(category: str) -> list[str]:
     return ["softwareimage", "updateprovisioners", "device", command("imageupdate -w --wait -c", category)]
 
 
+def restart_services(category: str, services: Iterable[str]) -> list[str]:
+    """Commands that restart services on every node of a category (bcm-facts §1.1, §1.6)."""
+    inner = "; ".join(command("restart", name) for name in services)
+    return ["device", f"{command('foreach -c', category)} (services; {inner})"]
+
+
 def _set_list(name: str, values: Iterable[str]) -> str:
     # A bare `set` may open an editor (bcm-facts §1.5): an empty list is cleared.
     items = list(values)
