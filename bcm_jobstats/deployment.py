@@ -24,7 +24,7 @@ from bcm_jobstats.monitoring.targets import Targets, TargetsProvider
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.generations import Generations
 from bcm_jobstats.plan.model import Plan
-from bcm_jobstats.plan.resource import Provider, Resource
+from bcm_jobstats.plan.resource import Former, Provider, Resource
 from bcm_jobstats.stack import Stack, load
 
 STATE = "var/lib/bcm-jobstats"
@@ -154,13 +154,12 @@ class Deployment:
         """What `rollback` would do: back to before generation `number`, or before the last one."""
         providers = self.providers(destroy=True)
         targets = self.generations.back_to_before(number)
-        again = self.generations.acted(number)
         # Registrations are the nodes' own: nobody puts them back, and they go when nothing enables them any more.
-        targets = {address: state for address, state in targets.items() if not address.startswith("targets.")}
-        plan = planner.towards(providers, targets, again)
+        targets = {address: former for address, former in targets.items() if not address.startswith("targets.")}
+        plan = planner.towards(providers, targets)
         if not self._enabled_after(plan, providers):
-            registered = {f"targets.{role}": None for _, role in self.targets.registered()}
-            plan = planner.towards(providers, {**targets, **registered}, again)
+            registered = {f"targets.{role}": Former(None) for _, role in self.targets.registered()}
+            plan = planner.towards(providers, {**targets, **registered})
         last = max(generation.number for generation in self.generations.all())
         about = self._about(generation=str(number or last))
         return replace(plan, purpose="rollback", notes=tuple(_sync_note(plan)), about=about)

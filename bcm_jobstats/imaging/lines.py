@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers, write_atomically
-from bcm_jobstats.imaging.trees import MANAGED, Tree
+from bcm_jobstats.imaging.trees import MANAGED, OutOfTree, Tree
 from bcm_jobstats.plan.resource import Found, State
 
 
@@ -45,14 +45,14 @@ class LineProvider:
         if after[MANAGED]:
             manifest.lines[path] = sorted({*manifest.lines.get(path, []), key})
             manifest.save()
-        self._change(tree.root / path.lstrip("/"), key, after["line"])
+        _change(_file(tree, path), key, after["line"])
         if not after[MANAGED]:
             self._strike_off(manifest, path, key)
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider."""
         tree, path, key = self._split(name)
-        self._change(tree.root / path.lstrip("/"), key, None)
+        _change(_file(tree, path), key, None)
         self._strike_off(Manifest(tree.root, tree.manifest), path, key)
         return None
 
@@ -77,21 +77,54 @@ class LineProvider:
 
     def _line(self, name: str) -> Optional[str]:
         tree, path, key = self._split(name)
-        file = tree.root / path.lstrip("/")
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        return next((line for line in lines if line.startswith(f"{key}:")), None)
+        lines = _lines(_file(tree, path))
+        found = next((line for line in lines if line.startswith(f"{key}:".encode())), None)
+        return found.rstrip(b"\r\n").decode("utf-8", "surrogateescape") if found is not None else None
 
-    def _change(self, file: Path, key: str, line: Optional[str]) -> None:
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-        lines = text.splitlines(keepends=True)
-        places = [number for number, old in enumerate(lines) if old.startswith(f"{key}:")]
-        new = [f"{line}\n"] if line is not None else []
-        if places:
-            lines[places[0] : places[0] + 1] = new
-        else:
-            lines += new
-        if "".join(lines) != text:
-            status = file.stat() if file.exists() else None
-            mode = stat.S_IMODE(status.st_mode) if status else 0o644
-            owner = (status.st_uid, status.st_gid) if status and os.geteuid() == 0 else None
-            write_atomically(file, "".join(lines).encode(), mode, owner)
+
+def _file(tree: Tree, path: str) -> Path:
+    """The file itself: an image may have a symbolic link there, which stays one."""
+    file = tree.locate(path)
+    return tree.locate("/" + str(file.resolve().relative_to(tree.root.resolve()))) if _inside(file, tree) else file
+
+
+def _inside(file: Path, tree: Tree) -> bool:
+    if not file.is_symlink():
+        return False
+    if file.resolve().is_relative_to(tree.root.resolve()):
+        return True
+    raise OutOfTree(
+        str(file), f"is a symbolic link out of the tree, to {file.resolve()}", "Make it a file of the tree."
+    )
+
+
+def _lines(file: Path) -> list[bytes]:
+    return file.read_bytes().splitlines(keepends=True) if file.exists() else []
+
+
+def _change(file: Path, key: str, line: Optional[str]) -> None:
+    """Replace, add or (None) remove the line of `key`. Where the last line has no newline the new last has none either,
+    so that taking it out again gives the same bytes."""
+    lines = _lines(file)
+    before = b"".join(lines)
+    place = next((number for number, old in enumerate(lines) if old.startswith(f"{key}:".encode())), len(lines))
+    ended = not lines or lines[-1].endswith(b"\n")
+    last = place >= len(lines) - 1
+    if line is None:
+        del lines[place : place + 1]
+        if last and not ended and lines:
+            lines[-1] = lines[-1].rstrip(b"\n")
+    else:
+        if place == len(lines) and not ended:
+            lines[-1] += b"\n"
+        text = line.encode("utf-8", "surrogateescape")
+        lines[place : place + 1] = [text if last and not ended else text + b"\n"]
+    if b"".join(lines) != before:
+        _replace(file, b"".join(lines))
+
+
+def _replace(file: Path, content: bytes) -> None:
+    status = file.stat() if file.exists() else None
+    mode = stat.S_IMODE(status.st_mode) if status else 0o644
+    owner = (status.st_uid, status.st_gid) if status and os.geteuid() == 0 else None
+    write_atomically(file, content, mode, owner)

@@ -5,6 +5,7 @@ An entry is made before its file, so a file without an entry is never ours, howe
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -82,6 +83,10 @@ class Manifest:
     def _load(self) -> None:
         try:
             document = json.loads(self.file.read_text(encoding="utf-8"))
+            shapes = {"entries": dict, "lines": dict, "directories": list, "pushed": dict}
+            wrong = [name for name, shape in shapes.items() if not isinstance(document[name], shape)]
+            if wrong:
+                raise ValueError(f"{wrong[0]} is no {shapes[wrong[0]].__name__}")
             self.entries, self.lines = document["entries"], document["lines"]
             self.directories, self.pushed = document["directories"], document["pushed"]
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -100,14 +105,14 @@ class Manifest:
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
     def _empty(self) -> bool:
-        own = {
-            self.inside(parent) for parent in self.file.parents if parent != self.root and self.root in parent.parents
-        }
-        return not (self.entries or self.lines or self.pushed or set(self.directories) - own)
+        # A directory that is still there although nothing of ours is left holds something of others: it is theirs now.
+        return not (self.entries or self.lines or self.pushed)
 
     def _topmost(self) -> Path:
         """The highest directory above the manifest that is not there."""
         missing = [parent for parent in self.file.parents if not parent.exists()]
+        if not missing:
+            raise NotADirectoryError(errno.ENOTDIR, "is in the way: not a directory", str(self.file.parent))
         return missing[-1]
 
     def _appear(self) -> None:

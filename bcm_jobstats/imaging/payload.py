@@ -87,12 +87,14 @@ def _shared(stack: Stack, shared: Tree) -> Iterator[Resource]:
     user = f"{stack.site.user.uid}:{stack.site.user.uid}"
     for folder in stack.shared_folders():
         path = "/" + str(Path(folder).relative_to(shared.shown))
-        yield Resource(DIRECTORY, f"{SHARED}:{path}", directory_state(0o755, user), mark=MANAGED)
+        yield Resource(DIRECTORY, f"{SHARED}:{path}", directory_state(0o755, user), mark=MANAGED, whole=True)
 
 
 def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
     for file in stack.payload(roles):
-        yield Resource("file", f"{tree.name}:{file.path}", file_state(file.content, file.mode), mark=MANAGED)
+        yield Resource(
+            "file", f"{tree.name}:{file.path}", file_state(file.content, file.mode), mark=MANAGED, whole=True
+        )
     for path, line in stack.system_user().items():
         # Not every distribution has gshadow, and a file of that kind is not ours to make.
         if (tree.root / path).exists():
@@ -116,7 +118,7 @@ def _updates(stack: Stack, resources: Sequence[Resource], touched: set[str], clu
             for service, paths in stack.files_by_service().items()
         }
         there = {service: digest for service, digest in services.items() if digest != _digest({})}
-        yield Resource("imageupdate", category, {PAYLOAD: _digest(payload), **there}, triggers=under)
+        yield Resource("imageupdate", category, {PAYLOAD: _digest(payload), **there}, triggers=under, whole=True)
 
 
 def _digest(payload: Mapping[str, object]) -> str:

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers, write_atomically
 from bcm_jobstats.plan.resource import Found, State
 
 MANAGED = "managed"
 """The field that is the mark of ours."""
 DEFAULT_MANIFEST = "/etc/bcm-jobstats/manifest.json"
+
+
+class OutOfTree(JobstatsError):
+    """A path that would be written outside its tree."""
+
+
+class InTheWay(JobstatsError):
+    """Something of another type stands where ours should be, and is not ours to remove."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,17 @@ class Tree:
     root: Path
     shown: str
     manifest: str = DEFAULT_MANIFEST
+
+    def locate(self, path: str) -> Path:
+        """An absolute path inside the tree as a path on this machine; OutOfTree when a symlink on the way leads out."""
+        found = self.root / path.lstrip("/")
+        if not found.parent.resolve().is_relative_to(self.root.resolve()):
+            raise OutOfTree(
+                f"{self.shown}{path}",
+                f"a symbolic link on the way leads out of the tree, to {found.parent.resolve()}",
+                "Make the link relative, or a directory.",
+            )
+        return found
 
 
 class TreeProvider:
@@ -46,7 +66,7 @@ class TreeProvider:
             recorded = Manifest(tree.root, tree.manifest).entries
             wanted = {name.partition(":")[2] for name in names if name.startswith(f"{tree.name}:")}
             for path in sorted(wanted | set(recorded)):
-                values = _look(tree.root / path.lstrip("/"), recorded.get(path))
+                values = _look(tree.locate(path), recorded.get(path))
                 if values is not None:
                     found[f"{tree.name}:{path}"] = Found({**values, MANAGED: path in recorded}, ours=path in recorded)
                 elif path in recorded and path not in wanted:
@@ -57,28 +77,22 @@ class TreeProvider:
     def write(self, name: str, before: Optional[State], after: State) -> None:
         """See Provider."""
         tree, path = self._split(name)
-        target = tree.root / path.lstrip("/")
+        target = tree.locate(path)
+        _refuse_obstacles(target, after)
         manifest = Manifest(tree.root, tree.manifest)
         clear_leftovers(tree.root, tree.manifest)
         if after[MANAGED]:
             manifest.entries[path] = _entry(after)
             manifest.save()
         manifest.make_parents(target)
-        if after["type"] == "directory":
-            target.mkdir(exist_ok=True)
-            target.chmod(int(after["mode"], 8))
-            if os.geteuid() == 0:
-                os.chown(target, *_owner(after))
-        else:
-            content = after["content"].encode("utf-8", "surrogateescape")
-            write_atomically(target, content, int(after["mode"], 8), _owner(after) if os.geteuid() == 0 else None)
+        _put(target, after)
         if not after[MANAGED]:
             self._strike_off(manifest, path)
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider. A directory that holds something of others stays."""
         tree, path = self._split(name)
-        target = tree.root / path.lstrip("/")
+        target = tree.locate(path)
         target.with_name(f".{target.name}.bcm-jobstats").unlink(missing_ok=True)
         if before["type"] == "directory":
             if target.is_dir() and not any(target.iterdir()):
@@ -140,6 +154,30 @@ def _look(path: Path, recorded: Optional[Mapping[str, Any]]) -> Optional[dict[st
         "mode": mode,
         "owner": owner,
     }
+
+
+def _refuse_obstacles(target: Path, after: State) -> None:
+    blocked = next((parent for parent in target.parents if parent.exists() and not parent.is_dir()), None)
+    if blocked:
+        raise InTheWay(str(blocked), "is there and is not a directory", "Move it away and run the command again.")
+    if target.exists() and not target.is_symlink() and target.is_dir() != (after["type"] == "directory"):
+        raise InTheWay(str(target), f"is there and is not a {after['type']}", "Move it away and run the command again.")
+
+
+def _put(target: Path, state: State) -> None:
+    if state["type"] == "symlink":
+        temporary = target.with_name(f".{target.name}.bcm-jobstats")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(state["target"])
+        temporary.replace(target)
+    elif state["type"] == "directory":
+        target.mkdir(exist_ok=True)
+        target.chmod(int(state["mode"], 8))
+        if os.geteuid() == 0:
+            os.chown(target, *_owner(state))
+    else:
+        content = state["content"].encode("utf-8", "surrogateescape")
+        write_atomically(target, content, int(state["mode"], 8), _owner(state) if os.geteuid() == 0 else None)
 
 
 def _entry(after: State) -> dict[str, Any]:

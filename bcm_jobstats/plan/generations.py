@@ -12,7 +12,7 @@ from typing import Optional
 
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.plan.model import ADOPT, DELETE, Plan, load
-from bcm_jobstats.plan.resource import State
+from bcm_jobstats.plan.resource import Former, State
 
 
 class NoSuchGeneration(JobstatsError):
@@ -57,32 +57,26 @@ class Generations:
         """Every generation, oldest first; one whose plan never reached the disk changed nothing and is left out."""
         return list(self._all())
 
-    def back_to_before(self, number: Optional[int]) -> dict[str, Optional[State]]:
-        """address -> state it had before generation `number` (default: the last one)."""
+    def back_to_before(self, number: Optional[int]) -> dict[str, Former]:
+        """address -> what it was before generation `number` (default: the last one)."""
         generations = self.all()
         wanted = number if number is not None else max((g.number for g in generations), default=0)
         if wanted not in {generation.number for generation in generations}:
             there = f"{generations[0].number} to {generations[-1].number}" if generations else "none"
-            raise NoSuchGeneration(
-                f"generation {wanted}", f"is not in the journal (there: {there})", "See: generations"
-            )
-        targets: dict[str, Optional[State]] = {}
+            cause = f"is not in the journal (there: {there})"
+            raise NoSuchGeneration(f"generation {wanted}", cause, "See: bcm-jobstats generations")
+        formers: dict[str, Former] = {}
         for generation in reversed(generations):
-            if generation.number >= wanted:
-                targets.update({change.address: change.before for change in generation.plan.changes})
-        return targets
+            for change in generation.plan.changes if generation.number >= wanted else ():
+                later = formers.get(change.address, Former(None))
+                acted = later.acted or (change.before is not None and not change.fields())
+                formers[change.address] = Former(change.before, later.fields | set(change.fields()), acted)
+        return formers
 
     def unfinished(self) -> set[str]:
         """Addresses of the last run when it did not reach its end."""
         last = next(reversed(self.all()), None)
         return {change.address for change in last.plan.changes} if last and not last.finished else set()
-
-    def acted(self, number: Optional[int]) -> set[str]:
-        """Addresses that acted without a change of state in the generations from `number` on."""
-        generations = self.all()
-        first = number if number is not None else max((g.number for g in generations), default=0)
-        changes = [change for g in generations if g.number >= first for change in g.plan.changes]
-        return {change.address for change in changes if change.before is not None and not change.fields()}
 
     def originals(self) -> dict[str, State]:
         """address -> the administrator's state of what we adopted and still hold."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from bcm_jobstats.plan.model import ADOPT, CREATE, DELETE, UPDATE, Change, Conflict, Plan, fingerprint
-from bcm_jobstats.plan.resource import Found, Provider, Resource, State
+from bcm_jobstats.plan.resource import Former, Found, Provider, Resource, State
 
 Readings = Mapping[str, Mapping[str, Found]]
 """kind -> name -> what was found."""
@@ -55,22 +55,18 @@ def make(
     return Plan(tuple(in_order(changes, providers)), tuple(conflicts), fingerprint(readings, _states(wanted)))
 
 
-def towards(providers: Sequence[Provider], targets: Mapping[str, State | None], again: Collection[str] = ()) -> Plan:
-    """The plan that brings each address back to the given state (None: it was not there). For rollback.
-
-    `again` are addresses that act although their state is the same.
-    """
+def towards(providers: Sequence[Provider], targets: Mapping[str, Former]) -> Plan:
+    """The plan that brings each address back to what it was. For rollback."""
     readings = read(providers, (), tuple(targets))
     changes = []
-    for address, target in targets.items():
+    for address, former in targets.items():
         kind, _, name = address.partition(".")
         thing = readings.get(kind, {}).get(name)
-        change = _restore(address, thing.values if thing else None, target)
+        change = _restore(address, thing.values if thing else None, former)
         if change:
             changes.append(change)
-        elif address in again and target is not None:
-            changes.append(Change(UPDATE, address, target, target, reason="acts again"))
-    return Plan(tuple(in_order(changes, providers)), (), fingerprint(readings, targets))
+    states = {address: former.state for address, former in targets.items()}
+    return Plan(tuple(in_order(changes, providers)), (), fingerprint(readings, states))
 
 
 def _states(wanted: Sequence[Resource]) -> dict[str, State | None]:
@@ -87,15 +83,15 @@ def _compare(resource: Resource, found: Found | None, *, adopt: bool) -> Change 
     if found is None:
         return Change(CREATE, resource.address, None, {**resource.initial, **resource.values}, mark=resource.mark)
     differing = {key for key, value in resource.values.items() if found.values.get(key) != value}
+    differing |= found.values.keys() - resource.values.keys() if resource.whole else set()
+    after = resource.values if resource.whole else {**found.values, **resource.values}
     if found.ours:
-        if not differing:
-            return None
-        return Change(UPDATE, resource.address, found.values, {**found.values, **resource.values})
+        return Change(UPDATE, resource.address, found.values, after) if differing else None
     # The mark always differs on a thing that is not ours; when the rest is as wanted there is nothing to do.
     if not differing - {resource.mark}:
         return None
     if adopt:
-        return Change(ADOPT, resource.address, found.values, {**found.values, **resource.values})
+        return Change(ADOPT, resource.address, found.values, after)
     return Conflict(resource.address, found.values, resource.values)
 
 
@@ -105,14 +101,18 @@ def _drop(address: str, thing: Found, original: State | None) -> Change:
     return Change(UPDATE, address, thing.values, original, reason="given back as it was before it was adopted")
 
 
-def _restore(address: str, current: State | None, target: State | None) -> Change | None:
+def _restore(address: str, current: State | None, former: Former) -> Change | None:
+    target = former.state
     if current is None:
         return None if target is None else Change(CREATE, address, None, target)
     if target is None:
         return Change(DELETE, address, current, None)
-    if all(current.get(key) == value for key, value in target.items()):
-        return None
-    return Change(UPDATE, address, current, {**current, **target})
+    # Only what our runs changed: the rest may have been changed by an administrator since.
+    after = {key: value for key, value in current.items() if key not in former.fields}
+    after.update({key: target[key] for key in former.fields if key in target})
+    if after != current:
+        return Change(UPDATE, address, current, after)
+    return Change(UPDATE, address, current, current, reason="acts again") if former.acted else None
 
 
 def _triggered(
@@ -127,5 +127,5 @@ def _triggered(
         reason = f"{cause} changes" if cause else "an earlier run did not finish"
         if cause or resource.address in again:
             state = readings[resource.kind][resource.name].values
-            acting.append(Change(UPDATE, resource.address, state, {**state, **resource.values}, reason=reason))
+            acting.append(Change(UPDATE, resource.address, state, state, reason=reason))
     return acting

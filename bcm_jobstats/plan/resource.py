@@ -16,7 +16,8 @@ class Resource:
 
     `values` are the fields we own. `initial` are given at creation and are the administrator's afterwards: never
     reverted, never drift. `triggers` are address prefixes: a change under one of them makes this resource act again.
-    `mark` names the field that only says whose the thing is.
+    `mark` names the field that only says whose the thing is. `whole`: `values` are all the fields the thing has, so
+    that a field beyond them is a difference; otherwise such a field is the administrator's.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class Resource:
     initial: State = field(default_factory=dict)
     triggers: tuple[str, ...] = ()
     mark: str = ""
+    whole: bool = False
 
     @property
     def address(self) -> str:
@@ -38,6 +40,16 @@ class Found:
 
     values: State
     ours: bool
+
+
+@dataclass(frozen=True)
+class Former:
+    """What a resource was: its state (None: it was not there), the fields that changed since by our doing, and whether
+    it acted without any field changing."""
+
+    state: State | None
+    fields: frozenset[str] = frozenset()
+    acted: bool = False
 
 
 class Provider(Protocol):

@@ -27,14 +27,11 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     first = manifest(tmp_path)
     first.entries["/a"] = dict(ENTRY)
     first.lines["/etc/passwd"] = ["jobstats"]
-    first.pushed["dgx"] = "abc"
+    first.pushed["dgx"] = {"payload": "abc"}
     first.save()
     second = manifest(tmp_path)
-    assert (second.entries, second.lines, second.pushed) == (
-        {"/a": ENTRY},
-        {"/etc/passwd": ["jobstats"]},
-        {"dgx": "abc"},
-    )
+    assert (second.entries, second.lines) == (first.entries, first.lines)
+    assert second.pushed == {"dgx": {"payload": "abc"}}
     assert "Managed by bcm-jobstats" in (tmp_path / FILE).read_text()
 
 
