@@ -14,18 +14,21 @@ from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.bcm.port import Bcm
 from bcm_jobstats.enable import places
+from bcm_jobstats.enable.marks import is_ours
 from bcm_jobstats.enable.providers import overlay_provider, role_provider, service_provider
 from bcm_jobstats.enable.resources import desired as enablement
 from bcm_jobstats.imaging import payload
 from bcm_jobstats.imaging.lines import LineProvider
+from bcm_jobstats.imaging.originals import SharedOriginals
 from bcm_jobstats.imaging.trees import TreeProvider
 from bcm_jobstats.imaging.update import UpdateProvider
-from bcm_jobstats.monitoring.targets import Targets, TargetsProvider
+from bcm_jobstats.monitoring.targets import FormerTargetsProvider, Targets, TargetsProvider
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.generations import Generations
 from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Former, Provider, Resource
-from bcm_jobstats.stack import Stack, load
+from bcm_jobstats.site import Site, SiteError
+from bcm_jobstats.stack import Stack, load, load_definitions
 
 STATE = "var/lib/bcm-jobstats"
 GENERIC_ROLE, SERVICES = "generic-role", "services"
@@ -37,12 +40,19 @@ class Deployment:
 
     root: Path
     site_file: Path
+    lenient: bool = False
+    """Go by the defaults when the site file or a definition is not sound: enough to take everything of ours back."""
     _assigns: bool = False
 
     @cached_property
     def stack(self) -> Stack:
         """The checked site and definitions; raises SiteError."""
-        return Stack(*load(self.site_file, self.root))
+        try:
+            return Stack(*load(self.site_file, self.root))
+        except SiteError:
+            if self.lenient:
+                return Stack(Site(), load_definitions())
+            raise
 
     @cached_property
     def bcm(self) -> Bcm:
@@ -81,6 +91,9 @@ class Deployment:
     def _mode_on(self, cluster: Cluster) -> str:
         mode = self.stack.site.enable.mode
         if mode == "auto":
+            # A role of ours that is there proves more than a probe, which may fail for another reason.
+            roles = (role for there in cluster.generic.values() for role in there.values())
+            self._assigns = self._assigns or any(is_ours(role.revision) for role in roles)
             self._assigns = self._assigns or capabilities.can_assign_generic_role(self.bcm, cluster)
             return GENERIC_ROLE if self._assigns else SERVICES
         return mode
@@ -88,7 +101,13 @@ class Deployment:
     @cached_property
     def targets(self) -> Targets:
         """The targets directory."""
-        return Targets(self.stack, self.root / self.stack.site.targets.directory.lstrip("/"))
+        directory = self.root / self.stack.site.targets.directory.lstrip("/")
+        return Targets(self.stack, directory, self.cluster.nodes.keys())
+
+    @cached_property
+    def originals(self) -> SharedOriginals:
+        """What administrators had where we took over."""
+        return SharedOriginals(payload.shared_tree(self.root))
 
     @property
     def lock(self) -> Path:
@@ -104,17 +123,18 @@ class Deployment:
         goes first and comes last, the record on shared storage the other way round."""
         bcm, cluster = self.bcm, self.cluster
         trees = payload.image_trees(cluster, self.root)
-        shared = payload.shared_tree(self.stack, self.root)
+        shared = payload.shared_tree(self.root)
         wanted = () if destroy else [role.name for role in self.stack.roles()]
         return [
             role_provider(50, 0, bcm, cluster),
             service_provider(50, 0, bcm, cluster),
             overlay_provider(40, 5, bcm, cluster),
             TargetsProvider(15, 10, self.targets, wanted),
+            FormerTargetsProvider(90, 95, shared, self.targets),
             TreeProvider("file", 20, 20, trees),
             LineProvider(20, 20, trees),
             UpdateProvider(30, 30, bcm, cluster, shared),
-            TreeProvider(payload.DIRECTORY, 10, 60, [shared]),
+            TreeProvider(payload.DIRECTORY, 10, 100, [shared]),
         ]
 
     def placed(self) -> list[places.Placement]:
@@ -124,7 +144,7 @@ class Deployment:
     def desired(self) -> list[Resource]:
         """Everything that should exist."""
         placed = self.placed()
-        trees, shared = payload.image_trees(self.cluster, self.root), payload.shared_tree(self.stack, self.root)
+        trees, shared = payload.image_trees(self.cluster, self.root), payload.shared_tree(self.root)
         resources = payload.desired(self.stack, placed, self.cluster, trees, shared)
         return resources + enablement(self.stack.site, placed, self.cluster, generic=self.mode == GENERIC_ROLE)
 
@@ -134,35 +154,46 @@ class Deployment:
             self.providers(),
             self.desired(),
             adopt=adopt,
-            originals=self.generations.originals(),
+            originals=self.originals.all(),
             again=self.generations.unfinished(),
         )
         placed = self.placed()
         return replace(
             plan,
             notes=(*places.notes(self.cluster, placed), *_sync_note(plan)),
-            problems=tuple(payload.problems(self.stack, placed, self.cluster, self.root)),
+            problems=(
+                *self._unsupported(),
+                *places.problems(placed),
+                *payload.problems(self.stack, placed, self.cluster, self.root),
+            ),
             about=self._about(adopt="yes" if adopt else "no"),
         )
 
     def plan_destroy(self) -> Plan:
         """What `destroy` would do."""
-        plan = planner.make(self.providers(destroy=True), [], originals=self.generations.originals())
-        return replace(plan, purpose="destroy", notes=tuple(_sync_note(plan)), about=self._about())
+        plan = planner.make(self.providers(destroy=True), [], originals=self.originals.all())
+        notes = (*_sync_note(plan), *payload.missing(self.cluster, self.root))
+        return replace(plan, purpose="destroy", notes=notes, about=self._about())
 
-    def plan_rollback(self, number: Optional[int]) -> Plan:
+    def plan_rollback(self, number: Optional[int], *, adopt: bool = False) -> Plan:
         """What `rollback` would do: back to before generation `number`, or before the last one."""
         providers = self.providers(destroy=True)
         targets = self.generations.back_to_before(number)
         # Registrations are the nodes' own: nobody puts them back, and they go when nothing enables them any more.
-        targets = {address: former for address, former in targets.items() if not address.startswith("targets.")}
-        plan = planner.towards(providers, targets)
+        targets = {address: former for address, former in targets.items() if "targets." not in address[:16]}
+        plan = planner.towards(providers, targets, adopt=adopt)
         if not self._enabled_after(plan, providers):
             registered = {f"targets.{role}": Former(None) for _, role in self.targets.registered()}
-            plan = planner.towards(providers, {**targets, **registered})
+            plan = planner.towards(providers, {**targets, **registered}, adopt=adopt)
         last = max(generation.number for generation in self.generations.all())
-        about = self._about(generation=str(number or last))
+        about = self._about(generation=str(number or last), adopt="yes" if adopt else "no")
         return replace(plan, purpose="rollback", notes=tuple(_sync_note(plan)), about=about)
+
+    def _unsupported(self) -> Iterator[str]:
+        for role in self.stack.roles() if self.mode == SERVICES else ():
+            if role.settings.attach.form == "manual":
+                where = self.stack.site.where(f"roles.{role.name}.attach")
+                yield f"{where}: manual needs a generic role, and services belong to categories and nodes\n  Name them."
 
     def _enabled_after(self, plan: Plan, providers: list[Provider]) -> bool:
         """Whether a role or service of ours is still there once `plan` was carried out."""

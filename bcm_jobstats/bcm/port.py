@@ -33,8 +33,9 @@ class Bcm(Protocol):
     def save_service(self, where: Place, before: Optional[Service], after: Service) -> Optional[Service]:
         """Add or change a service of a category or node; returns what is there afterwards."""
 
-    def remove_service(self, where: Place, name: str) -> Optional[Service]:
-        """Remove a service; returns what is there afterwards."""
+    def remove_service(self, where: Place, before: Service) -> Optional[Service]:
+        """Remove a service; returns what is there afterwards. One of that name with another revision is another one,
+        which a role or the category brings."""
 
     def can_assign(self, where: Place, role: str) -> bool:
         """Whether a new generic role can be assigned here: tried and dropped again, never committed."""

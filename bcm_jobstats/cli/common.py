@@ -17,9 +17,9 @@ from bcm_jobstats.plan.model import MARKS, Change, Plan
 from bcm_jobstats.plan.render import render
 
 
-def deployment(args: argparse.Namespace) -> Deployment:
-    """The deployment that the global options name."""
-    return Deployment(args.root, args.site)
+def deployment(args: argparse.Namespace, *, lenient: bool = False) -> Deployment:
+    """The deployment that the global options name; `lenient` goes by the defaults where the site file is not sound."""
+    return Deployment(args.root, args.site, lenient)
 
 
 def say(args: argparse.Namespace, text: str) -> None:
@@ -75,11 +75,8 @@ def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool
             return ExitStatus.FAILED
         where.refresh()
         check_fresh(plan, again(where, plan))
-    number = (
-        carry_out(plan, where.providers(destroy=plan.purpose != "apply"), where.generations, _progress(args))
-        if plan.changes
-        else None
-    )
+    providers = where.providers(destroy=plan.purpose != "apply")
+    number = carry_out(plan, providers, where.generations, where.originals, _progress(args)) if plan.changes else None
     added, changed, destroyed = plan.counts()
     text = f"Done: {added} added, {changed} changed, {destroyed} destroyed." + (
         f" Generation {number}." if number else ""
@@ -96,7 +93,7 @@ def again(where: Deployment, plan: Plan) -> Plan:
     if plan.purpose == "destroy":
         return where.plan_destroy()
     if plan.purpose == "rollback":
-        return where.plan_rollback(int(plan.about["generation"]))
+        return where.plan_rollback(int(plan.about["generation"]), adopt=plan.about.get("adopt") == "yes")
     return where.plan(adopt=plan.about.get("adopt") == "yes")
 
 

@@ -1,4 +1,4 @@
-"""Take everything back: the cluster is left as it was found."""
+"""Take everything back: the cluster is left as it was found. Needs no site file: what is ours says so itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Destroy."""
-    where = common.deployment(args)
+    where = common.deployment(args, lenient=True)
     with common.exclusively(where):
         with common.busy(args, "Reading the cluster"):
             plan = where.plan_destroy()
-        return common.make(args, where, plan, asked=args.yes)
+        status = common.make(args, where, plan, asked=args.yes)
+        if status is ExitStatus.OK:
+            where.originals.clear()
+        return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -28,7 +29,19 @@ COMMANDS = {
     "prometheus": "Prometheus configuration: render",
     "simulator": "a simulated BCM to try it on: start, stop, status",
 }
+REMEDIES = {
+    errno.EACCES: "Run it as root on the head node.",
+    errno.EPERM: "Run it as root on the head node.",
+    errno.EROFS: "Mount the file system read-write.",
+    errno.ENOSPC: "Make room on the file system.",
+}
 DEFAULT_SITE = "etc/bcm-jobstats/site.yaml"
+
+
+class BadUsage(JobstatsError):
+    """An option whose value makes no sense."""
+
+    status = ExitStatus.USAGE
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,7 +72,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        remedy = "Run it as root on the head node, and check that the file system has room."
+        remedy = REMEDIES.get(error.errno or 0, "Check the path.")
         _report(JobstatsError(str(error.filename), str(error.strerror), remedy), as_json="--json" in arguments)
         return int(ExitStatus.FAILED)
     except KeyboardInterrupt:
@@ -90,10 +103,9 @@ def _general() -> argparse.ArgumentParser:
     group = parser.add_argument_group("global options")
     group.add_argument("--site", type=Path, metavar="FILE", help=f"the site file (default: /{DEFAULT_SITE})")
     group.add_argument("--root", type=Path, metavar="DIR", help="prefix for every path on the head node (default: /)")
-    group.add_argument("--bcm", choices=("auto", "cmsh"), help="the way to BCM (default: auto)")
     group.add_argument("--json", action="store_true", help="print data as JSON")
     group.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR)")
-    group.add_argument("-v", "--verbose", action="count", help="say more")
+    group.add_argument("-v", "--verbose", action="count", help="print every cmsh call")
     group.add_argument("-q", "--quiet", action="store_true", help="no progress")
     return parser
 
@@ -101,13 +113,16 @@ def _general() -> argparse.ArgumentParser:
 def _defaults(args: argparse.Namespace) -> argparse.Namespace:
     root = getattr(args, "root", None) or Path(os.environ.get("BCM_JOBSTATS_ROOT", "/"))
     if not root.is_dir():
-        raise JobstatsError(
-            f"--root {root}", "is not a directory", "Give the directory that holds the head node's files."
-        )
+        raise BadUsage(f"--root {root}", "is not a directory", "Give the directory that holds the head node's files.")
     args.root = root.absolute()
     args.site = getattr(args, "site", None) or args.root / DEFAULT_SITE
-    for name, value in (("bcm", "auto"), ("json", False), ("no_color", False), ("verbose", 0), ("quiet", False)):
+    for name, value in (("json", False), ("no_color", False), ("verbose", 0), ("quiet", False)):
         setattr(args, name, getattr(args, name, value))
+    if args.verbose:
+        import logging
+
+        logging.getLogger("bcm_jobstats").setLevel(logging.DEBUG)
+        logging.getLogger("bcm_jobstats").addHandler(logging.StreamHandler())
     args.colour = not args.no_color and "NO_COLOR" not in os.environ and sys.stdout.isatty()
     return args
 

@@ -33,7 +33,12 @@ def run(args: argparse.Namespace) -> ExitStatus:
         by_kind = {provider.kind: provider for provider in where.providers()}
         steps = [(c.address, by_kind[c.kind].commands(c.name, c.before, c.after)) for c in plan.changes]
         document = [{"address": address, "commands": commands} for address, commands in steps]
-        common.put(args, document, "\n".join(line for address, lines in steps for line in (f"# {address}", *lines)))
+        warning = (
+            "# What these commands make is yours: bcm-jobstats destroy leaves it. To have it managed, use apply.\n"
+        )
+        common.put(
+            args, document, warning + "\n".join(line for address, lines in steps for line in (f"# {address}", *lines))
+        )
     else:
         common.show(args, plan)
     return outcome(plan, detailed=args.detailed_exitcode)

@@ -11,6 +11,7 @@ from bcm_jobstats.errors import ExitStatus
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
     parser.add_argument("generation", type=int, nargs="?", help="see: bcm-jobstats generations")
+    parser.add_argument("--adopt", action="store_true", help="take over what stands there now and is not ours")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -19,5 +20,5 @@ def run(args: argparse.Namespace) -> ExitStatus:
     where = common.deployment(args)
     with common.exclusively(where):
         with common.busy(args, "Reading the cluster"):
-            plan = where.plan_rollback(args.generation)
+            plan = where.plan_rollback(args.generation, adopt=args.adopt)
         return common.make(args, where, plan, asked=args.yes)

@@ -26,21 +26,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Start, stop or ask."""
-    from bcm_jobstats.simulator import Simulator
+    from bcm_jobstats.simulator import SimulatorError
 
     try:
-        if args.action == "start":
-            simulator = Simulator.start(
-                args.directory, profile=args.profile, nodes=args.nodes, logins=args.logins, node_kind=args.node_kind
-            )
-            text = f"A simulated BCM runs.\n  cmsh: {simulator.cmsh}\n  bcm-jobstats --root {args.directory} COMMAND"
-            common.put(args, simulator.status(), text)
-            return ExitStatus.OK
-        simulator = Simulator.attach(args.directory)
-    except (OSError, RuntimeError) as error:
+        return _act(args)
+    except (OSError, SimulatorError) as error:
         raise JobstatsError(
             f"simulator in {args.directory}", str(error), "See: bcm-jobstats simulator --help"
         ) from error
+
+
+def _act(args: argparse.Namespace) -> ExitStatus:
+    from bcm_jobstats.simulator import Simulator
+
+    if args.action == "start":
+        simulator = Simulator.start(
+            args.directory, profile=args.profile, nodes=args.nodes, logins=args.logins, node_kind=args.node_kind
+        )
+        text = f"A simulated BCM runs.\n  cmsh: {simulator.cmsh}\n  bcm-jobstats --root {args.directory} COMMAND"
+        common.put(args, simulator.status(), text)
+        return ExitStatus.OK
+    simulator = Simulator.attach(args.directory)
     if args.action == "stop":
         simulator.stop()
         common.say(args, "The simulated BCM was stopped.")

@@ -52,8 +52,8 @@ def notes(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
             if overlay and overlay.priority == IGNORED_PRIORITY:
                 yield f"overlay {where.name} has priority -1, so BCM ignores it: {role} waits there until you raise it"
         heads = [node.name for node in placement.nodes if node.is_head]
-        if heads:
-            yield f"{role} reaches head node {', '.join(heads)}, which has no software image: install the files there"
+        if heads and placement.manual:
+            yield f"{role} reaches {_head_nodes(heads)}: nothing starts there"
         loose = [node.name for node in placement.nodes if not node.is_head and not node.category]
         if loose:
             yield f"{', '.join(loose)} has no category: apply does not bring it to its image, the next boot does"
@@ -62,6 +62,22 @@ def notes(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
         elif not placement.nodes:
             yield f"{role} has no nodes yet; when you give it some, run apply again so that their image gets the files"
         yield from _shadowed(cluster, placement)
+
+
+def problems(placed: Sequence[Placement]) -> Iterator[str]:
+    """What cannot work: a service that is to start where its files never come."""
+    for placement in placed:
+        heads = [node.name for node in placement.nodes if node.is_head]
+        if heads and not placement.manual:
+            where = ", ".join(str(place) for place in placement.places)
+            yield (
+                f"{placement.role.generic} in {where} would reach {_head_nodes(heads)}\n"
+                f"  Attach {placement.role.name} to categories or nodes in the site file."
+            )
+
+
+def _head_nodes(names: Sequence[str]) -> str:
+    return f"head node {', '.join(names)}, which has no software image and so none of the files"
 
 
 def _placement(site: Site, role: RoleSpec, cluster: Cluster) -> Placement:
@@ -78,9 +94,7 @@ def _placement(site: Site, role: RoleSpec, cluster: Cluster) -> Placement:
     if form == "manual":
         overlay = Overlay(name, priority, revision=MEMBERS_OF_ADMINISTRATOR)
         return Placement(role, overlay, True, (place,), _members(cluster, (place,)))
-    overlay = Overlay(
-        name, priority, attach.all_head_nodes, tuple(sorted(attach.nodes)), tuple(sorted(attach.categories)), OURS
-    )
+    overlay = Overlay(name, priority, False, tuple(sorted(attach.nodes)), tuple(sorted(attach.categories)), OURS)
     planned = Cluster(cluster.version, {name: overlay}, cluster.categories, cluster.nodes, cluster.images, cluster.wlms)
     return Placement(role, overlay, False, (place,), _members(planned, (place,)))
 
@@ -122,5 +136,5 @@ def _shadowed(cluster: Cluster, placement: Placement) -> Iterator[str]:
             some = ", ".join(sorted(shared)[:3]) + (", ..." if len(shared) > 3 else "")
             yield (
                 f"{where} has a role {other.name} of its own with services {', '.join(other.services) or '(none)'}: "
-                f"on {some} BCM takes the one with the higher priority"
+                f"on {some} BCM takes one of the two, by priority"
             )

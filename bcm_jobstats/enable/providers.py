@@ -23,7 +23,7 @@ class Entity(Generic[T]):
     state: Callable[[T], dict[str, Any]]
     make: Callable[[str, State], T]
     save: Callable[[str, Optional[T], T], Optional[T]]
-    remove: Callable[[str], Optional[T]]
+    remove: Callable[[str, T], Optional[T]]
     script: Callable[[str, Optional[T], Optional[T]], list[str]]
     holds_others: Callable[[str, State], bool] = lambda name, state: False
     """Whether one of ours holds something of the administrator's: it is then let go, not removed."""
@@ -51,12 +51,12 @@ class EntityProvider(Generic[T]):
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider."""
-        if self.entity.holds_others(name, before):
-            kept = {**before, MARK: ""}
-            self.write(name, before, kept)
-            return kept
-        self._took(name, self.entity.remove(name))
+        self._took(name, self.entity.remove(name, self.entity.make(name, before)))
         return None
+
+    def leaves(self, name: str, state: State) -> Optional[State]:
+        """See Provider."""
+        return {**state, MARK: ""} if self.entity.holds_others(name, state) else None
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""
@@ -88,7 +88,7 @@ def overlay_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> E
     def save(name: str, before: Optional[Overlay], after: Overlay) -> Optional[Overlay]:
         return bcm.save_overlay(before, after)
 
-    entity = Entity(overlay_state, _overlay, save, bcm.remove_overlay, script, holds_others)
+    entity = Entity(overlay_state, _overlay, save, lambda name, _: bcm.remove_overlay(name), script, holds_others)
     return EntityProvider("overlay", rank, rank_down, entity, cluster.overlays)
 
 
@@ -102,7 +102,7 @@ def role_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> Enti
     def save(name: str, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
         return bcm.save_role(_split(name)[0], before, after)
 
-    entity = Entity(role_state, _role, save, lambda name: bcm.remove_role(*_split(name)), script)
+    entity = Entity(role_state, _role, save, lambda name, _: bcm.remove_role(*_split(name)), script)
     there = {f"{where}/{name}": role for where, roles in cluster.generic.items() for name, role in roles.items()}
     return EntityProvider("role", rank, rank_down, entity, there)
 
@@ -117,12 +117,17 @@ def service_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> E
     def save(name: str, before: Optional[Service], after: Service) -> Optional[Service]:
         return bcm.save_service(_split(name)[0], before, after)
 
-    entity = Entity(service_state, _service, save, lambda name: bcm.remove_service(*_split(name)), script)
+    entity = Entity(
+        service_state, _service, save, lambda name, before: bcm.remove_service(_split(name)[0], before), script
+    )
+    # A node's list shows the services of its roles too (bcm-facts §3.3), and only their names tell.
+    ours = (role for roles in cluster.generic.values() for role in roles.values() if is_ours(role.revision))
+    brought = {name for role in ours for name in role.services}
     there = {
         f"{where}/{name}": service
         for where, services in cluster.services.items()
         for name, service in services.items()
-        if not is_ours(service.revision) or service.revision == of_place(where)
+        if service.revision == of_place(where) or not (is_ours(service.revision) or name in brought)
     }
     return EntityProvider("service", rank, rank_down, entity, there)
 

@@ -49,6 +49,10 @@ class LineProvider:
         if not after[MANAGED]:
             self._strike_off(manifest, path, key)
 
+    def leaves(self, name: str, state: State) -> Optional[State]:
+        """See Provider."""
+        return None
+
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider."""
         tree, path, key = self._split(name)

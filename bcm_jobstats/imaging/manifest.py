@@ -34,7 +34,8 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644, owner: Optio
 
 class Manifest:
     """`entries`: path -> {type, sha256, mode, owner}; `lines`: path -> lines added; `directories` made on the way;
-    `pushed`: category -> digests of the payload its nodes were last updated with.
+    `pushed`: category -> digests of the payload its nodes were last updated with;
+    `originals`: address -> what an administrator had there before we took it over.
     """
 
     def __init__(self, root: Path, path: str) -> None:
@@ -45,6 +46,7 @@ class Manifest:
         self.lines: dict[str, list[str]] = {}
         self.directories: list[str] = []
         self.pushed: dict[str, dict[str, str]] = {}
+        self.originals: dict[str, dict[str, Any]] = {}
         if self.file.exists():
             self._load()
 
@@ -83,12 +85,13 @@ class Manifest:
     def _load(self) -> None:
         try:
             document = json.loads(self.file.read_text(encoding="utf-8"))
-            shapes = {"entries": dict, "lines": dict, "directories": list, "pushed": dict}
+            shapes = {"entries": dict, "lines": dict, "directories": list, "pushed": dict, "originals": dict}
             wrong = [name for name, shape in shapes.items() if not isinstance(document[name], shape)]
             if wrong:
                 raise ValueError(f"{wrong[0]} is no {shapes[wrong[0]].__name__}")
             self.entries, self.lines = document["entries"], document["lines"]
             self.directories, self.pushed = document["directories"], document["pushed"]
+            self.originals = document["originals"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadManifest(
                 str(self.file), f"cannot be read ({error})", "Restore it from the image's last revision or from backup."
@@ -101,12 +104,13 @@ class Manifest:
             "lines": self.lines,
             "directories": self.directories,
             "pushed": self.pushed,
+            "originals": self.originals,
         }
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
     def _empty(self) -> bool:
         # A directory that is still there although nothing of ours is left holds something of others: it is theirs now.
-        return not (self.entries or self.lines or self.pushed)
+        return not (self.entries or self.lines or self.pushed or self.originals)
 
     def _topmost(self) -> Path:
         """The highest directory above the manifest that is not there."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.enable.places import Placement
-from bcm_jobstats.imaging.trees import MANAGED, Tree, directory_state, file_state
+from bcm_jobstats.imaging.manifest import Manifest
+from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST, MANAGED, Tree, directory_state, file_state
 from bcm_jobstats.imaging.update import PAYLOAD
 from bcm_jobstats.plan.resource import Resource
 from bcm_jobstats.stack import Stack
@@ -17,7 +18,7 @@ from bcm_jobstats.stack import Stack
 DIRECTORY = "directory"
 """The kind of the folders on shared storage: the last of ours to go, for they hold the record of what nodes got."""
 SHARED = "shared"
-SHARED_ROOT = "/cm/shared"
+RECORD = "/cm/shared/apps/jobstats/manifest.json"
 
 
 def image_trees(cluster: Cluster, root: Path) -> list[Tree]:
@@ -26,12 +27,17 @@ def image_trees(cluster: Cluster, root: Path) -> list[Tree]:
     return [tree for tree in trees if tree.root.is_dir()]
 
 
-def shared_tree(stack: Stack, root: Path) -> Tree:
-    """The file system that holds the targets directory; its manifest lies beside that directory."""
-    directory = Path(stack.site.targets.directory)
-    shown = SHARED_ROOT if directory.is_relative_to(SHARED_ROOT) else "/"
-    manifest = "/" + str((directory.parent / "manifest.json").relative_to(shown))
-    return Tree(SHARED, root / shown.lstrip("/"), shown, manifest)
+def missing(cluster: Cluster, root: Path) -> Iterator[str]:
+    """Software images of BCM that have no directory here: what we wrote into one of them cannot be taken back now."""
+    for image in cluster.images.values():
+        if not (root / image.path.lstrip("/")).is_dir():
+            yield f"software image {image.name}: {image.path} is not there; what bcm-jobstats wrote into it stays in it"
+
+
+def shared_tree(root: Path) -> Tree:
+    """Shared storage. Its manifest has a place of its own, wherever the site puts its targets: it is found again when
+    that changes, and by the other head."""
+    return Tree(SHARED, root, "/", RECORD)
 
 
 def roles_by_image(stack: Stack, placed: Sequence[Placement], cluster: Cluster) -> dict[str, set[str]]:
@@ -75,19 +81,20 @@ def problems(stack: Stack, placed: Sequence[Placement], cluster: Cluster, root: 
 
 
 def _user_taken(stack: Stack, image: str, tree: Path) -> Iterator[str]:
-    """Another user with the number that ours is to have."""
-    passwd = tree / "etc/passwd"
-    lines = passwd.read_text(encoding="utf-8").splitlines() if passwd.is_file() else []
-    for name, number in ((line.split(":")[0], line.split(":")[2]) for line in lines if line.count(":") > 2):
-        if number == str(stack.site.user.uid) and name != stack.site.user.name:
-            yield f"software image {image}: user {name} has number {number}\n  Set user.uid to a free one."
+    """Another user or group with the number that ours is to have."""
+    recorded = Manifest(tree, DEFAULT_MANIFEST).lines
+    for path in ("/etc/passwd", "/etc/group"):
+        file = tree / path.lstrip("/")
+        text = file.read_text(encoding="utf-8", errors="surrogateescape") if file.is_file() else ""
+        for name, _, number in (line.split(":")[:3] for line in text.splitlines() if line.count(":") > 2):
+            if number == str(stack.site.user.uid) and name not in {stack.site.user.name, *recorded.get(path, [])}:
+                yield f"software image {image}: {name} in {path} has number {number}\n  Set user.uid to a free one."
 
 
 def _shared(stack: Stack, shared: Tree) -> Iterator[Resource]:
     user = f"{stack.site.user.uid}:{stack.site.user.uid}"
     for folder in stack.shared_folders():
-        path = "/" + str(Path(folder).relative_to(shared.shown))
-        yield Resource(DIRECTORY, f"{SHARED}:{path}", directory_state(0o755, user), mark=MANAGED, whole=True)
+        yield Resource(DIRECTORY, f"{shared.name}:{folder}", directory_state(0o755, user), mark=MANAGED, whole=True)
 
 
 def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
@@ -113,12 +120,16 @@ def _updates(stack: Stack, resources: Sequence[Resource], touched: set[str], clu
     for category, names in sorted(images.items()):
         under = tuple(f"{kind}.{image}:" for image in sorted(names) for kind in ("file", "line"))
         payload = {r.address: r.values for r in resources if r.address.startswith(under)}
-        services = {
-            service: _digest({a: v for a, v in payload.items() if a.endswith(tuple(f":{path}" for path in paths))})
-            for service, paths in stack.files_by_service().items()
-        }
-        there = {service: digest for service, digest in services.items() if digest != _digest({})}
-        yield Resource("imageupdate", category, {PAYLOAD: _digest(payload), **there}, triggers=under, whole=True)
+        services = dict(_by_service(stack, payload))
+        yield Resource("imageupdate", category, {PAYLOAD: _digest(payload), **services}, triggers=under, whole=True)
+
+
+def _by_service(stack: Stack, payload: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The digest of what each service runs with: its files and the number of its user."""
+    for service, paths in stack.files_by_service().items():
+        files = {a: values for a, values in payload.items() if a.endswith(tuple(f":{path}" for path in paths))}
+        if files:
+            yield service, _digest({**files, "user": stack.site.user.uid})
 
 
 def _digest(payload: Mapping[str, object]) -> str:

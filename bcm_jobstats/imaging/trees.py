@@ -89,6 +89,10 @@ class TreeProvider:
         if not after[MANAGED]:
             self._strike_off(manifest, path)
 
+    def leaves(self, name: str, state: State) -> Optional[State]:
+        """See Provider."""
+        return None
+
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider. A directory that holds something of others stays."""
         tree, path = self._split(name)

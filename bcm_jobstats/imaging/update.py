@@ -44,6 +44,10 @@ class UpdateProvider:
             self.bcm.restart_services(name, changed)
         self._record(name, after)
 
+    def leaves(self, name: str, state: State) -> Optional[State]:
+        """See Provider."""
+        return None
+
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider."""
         self._update(name)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.bcm.entities import CATEGORY, IGNORED_PRIORITY, OVERLAY, Cluster, Place
-from bcm_jobstats.imaging.manifest import write_atomically
+from bcm_jobstats.imaging.manifest import Manifest, write_atomically
+from bcm_jobstats.imaging.trees import Tree
 from bcm_jobstats.plan.resource import Found, State
 from bcm_jobstats.site.noderange import fold
 from bcm_jobstats.stack import Stack
 
+LABELS = {"job", "cluster", "hostname"}
 WITHDRAWAL = 30.0
 """Seconds that nodes are given to withdraw by themselves before their target is taken away for them."""
 
@@ -28,17 +32,37 @@ class Registration:
     state: str
 
 
+def registrations(directory: Path, nodes: Collection[str]) -> dict[tuple[str, str], Path]:
+    """(node, role) -> file. A file is one when its name begins with a node of BCM, or its content is as ours is: an
+    administrator may keep target files of his own there."""
+    found = {}
+    for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
+        host, _, role = path.stem.partition("+")
+        if host in nodes or _has_our_shape(path, host):
+            found[host, role or "jobstats"] = path
+    return found
+
+
+def _has_our_shape(path: Path, host: str) -> bool:
+    try:
+        groups = json.loads(path.read_bytes())
+        labels = [group["labels"] for group in groups]
+        return bool(labels) and all(set(one) == LABELS and one["hostname"] == host for one in labels)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 @dataclass(frozen=True)
 class Targets:
-    """The targets directory of a site; `directory` is its path on this machine."""
+    """The targets directory of a site; `directory` is its path on this machine, `nodes` those of BCM."""
 
     stack: Stack
     directory: Path
+    nodes: Collection[str]
 
     def registered(self) -> dict[tuple[str, str], Path]:
-        """(node, role) -> file, from the names of the files alone."""
-        files = sorted(self.directory.glob("*.json")) if self.directory.is_dir() else []
-        return {(path.stem.partition("+")[0], path.stem.partition("+")[2] or "jobstats"): path for path in files}
+        """(node, role) -> file."""
+        return registrations(self.directory, self.nodes)
 
     def listed(self, cluster: Cluster) -> list[Registration]:
         """Every registration and whether it is as BCM says it should be."""
@@ -113,10 +137,14 @@ class TargetsProvider:
     def write(self, name: str, before: Optional[State], after: State) -> None:
         """See Provider. Nothing to do: the nodes register themselves."""
 
+    def leaves(self, name: str, state: State) -> Optional[State]:
+        """See Provider."""
+        return None
+
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider. What nodes do not withdraw within WITHDRAWAL seconds (they are down) is taken away."""
         deadline = time.monotonic() + WITHDRAWAL
-        while list(self._files(name)) and time.monotonic() < deadline:
+        while self._files(name) and time.monotonic() < deadline:
             time.sleep(0.1)
         for path in self._files(name):
             path.unlink(missing_ok=True)
@@ -124,9 +152,46 @@ class TargetsProvider:
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""
-        return (
-            [f"rm {self.targets.directory}/{'*' if name == 'jobstats' else '*+' + name}.json"] if after is None else []
-        )
+        return [f"rm -f {shlex.quote(str(path))}" for path in self._files(name)] if after is None else []
 
-    def _files(self, role: str) -> Iterator[Path]:
-        return (path for (_, other), path in self.targets.registered().items() if other == role)
+    def _files(self, role: str) -> list[Path]:
+        return [path for (_, other), path in self.targets.registered().items() if other == role]
+
+
+class FormerTargetsProvider:
+    """Registrations in directories that the site no longer uses, named by directory: running nodes have registered in
+    the new one by then, and their old files go."""
+
+    kind = "former-targets"
+
+    def __init__(self, rank: int, rank_down: int, shared: Tree, current: Targets) -> None:
+        self.rank, self.rank_down = rank, rank_down
+        self.shared = shared
+        self.current = current
+
+    def read(self, names: Collection[str]) -> Mapping[str, Found]:
+        """See Provider."""
+        used = set(self.current.stack.shared_folders())
+        recorded = Manifest(self.shared.root, self.shared.manifest).entries
+        counts = {path: len(self._files(path)) for path in recorded if path not in used}
+        return {path: Found({"files": count}, ours=True) for path, count in counts.items() if count}
+
+    def write(self, name: str, before: Optional[State], after: State) -> None:
+        """See Provider. Nothing is put back there."""
+
+    def leaves(self, name: str, state: State) -> Optional[State]:
+        """See Provider."""
+        return None
+
+    def remove(self, name: str, before: State) -> Optional[State]:
+        """See Provider."""
+        for path in self._files(name):
+            path.unlink(missing_ok=True)
+        return None
+
+    def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
+        """See Provider."""
+        return [f"rm -f {shlex.quote(str(path))}" for path in self._files(name)] if after is None else []
+
+    def _files(self, directory: str) -> list[Path]:
+        return list(registrations(self.shared.locate(directory), self.current.nodes).values())

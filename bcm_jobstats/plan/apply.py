@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Optional
+from collections.abc import Callable, Mapping, Sequence
+from typing import Optional, Protocol
 
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.plan.generations import Generations
-from bcm_jobstats.plan.model import Change, Plan
+from bcm_jobstats.plan.model import ADOPT, Change, Plan
 from bcm_jobstats.plan.planner import read
 from bcm_jobstats.plan.resource import Provider, State
+
+
+class Originals(Protocol):
+    """What an administrator had where we took over, until it is given back."""
+
+    def all(self) -> Mapping[str, State]:
+        """address -> state."""
+
+    def hold(self, address: str, state: State) -> None:
+        """Keep a state, durably; the first one kept for an address stays."""
+
+    def release(self, address: str) -> None:
+        """Forget one, if it is held."""
+
 
 Progress = Callable[[Change, int, int], None]
 """Told of each change before it is made: the change, its number from 1, how many there are."""
@@ -32,7 +46,11 @@ class NotAsPlanned(JobstatsError):
 
 
 def carry_out(
-    plan: Plan, providers: Sequence[Provider], generations: Generations, progress: Progress = lambda *_: None
+    plan: Plan,
+    providers: Sequence[Provider],
+    generations: Generations,
+    originals: Originals,
+    progress: Progress = lambda *_: None,
 ) -> int:
     """Make every change of `plan` and verify each; returns the number of the generation.
 
@@ -44,8 +62,12 @@ def carry_out(
     number = generations.begin(plan)
     for count, change in enumerate(plan.changes, 1):
         progress(change, count, len(plan.changes))
+        if change.action == ADOPT and change.before is not None:
+            originals.hold(change.address, change.before)
         kept = _make(change, by_kind[change.kind])
         _verify(change, by_kind[change.kind], kept)
+        if change.after is None or change.after == originals.all().get(change.address):
+            originals.release(change.address)
     generations.finish(number)
     return number
 

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.plan.model import ADOPT, DELETE, Plan, load
-from bcm_jobstats.plan.resource import Former, State
+from bcm_jobstats.plan.model import Plan, load
+from bcm_jobstats.plan.resource import Former
 
 
 class NoSuchGeneration(JobstatsError):
     """The number names no generation in the journal."""
+
+
+class BadJournal(JobstatsError):
+    """A file of the journal that is not what we wrote."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,6 @@ class Generations:
         last = next(reversed(self.all()), None)
         return {change.address for change in last.plan.changes} if last and not last.finished else set()
 
-    def originals(self) -> dict[str, State]:
-        """address -> the administrator's state of what we adopted and still hold."""
-        held: dict[str, State] = {}
-        for generation in self.all():
-            for change in generation.plan.changes:
-                if change.action == ADOPT and change.before is not None:
-                    held.setdefault(change.address, change.before)
-                elif change.action == DELETE or change.after == held.get(change.address):
-                    held.pop(change.address, None)
-        return held
-
     def _numbers(self) -> list[int]:
         if not self.directory.is_dir():
             return []
@@ -99,5 +92,13 @@ class Generations:
             place = self.directory / f"{number:04d}"
             file = place / "plan.json"
             if file.exists():
-                began = json.loads(file.read_text(encoding="utf-8"))["began"]
-                yield Generation(number, began, (place / "finished").exists(), load(file))
+                yield Generation(number, _began(file), (place / "finished").exists(), load(file))
+
+
+def _began(file: Path) -> str:
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["began"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadJournal(
+            str(file), "cannot be read", "Move its directory away: that costs going back to it."
+        ) from error

@@ -94,6 +94,8 @@ def load(path: Path) -> Plan:
                 f"format {document['format_version']} is not known to version {__version__}",
                 "Make a new plan with: bcm-jobstats plan --out FILE",
             )
+        if {change["action"] for change in document["changes"]} - MARKS.keys():
+            raise ValueError("unknown action")
         return Plan(
             tuple(Change(**_known(Change, change)) for change in document["changes"]),
             tuple(Conflict(**_known(Conflict, conflict)) for conflict in document["conflicts"]),

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from bcm_jobstats.plan.model import ADOPT, CREATE, DELETE, UPDATE, Change, Conflict, Plan, fingerprint
 from bcm_jobstats.plan.resource import Former, Found, Provider, Resource, State
 
+AFTER_CREATION = 110
+"""Rank of removals in a move, less the kind's own: after all creations, in reverse order."""
 Readings = Mapping[str, Mapping[str, Found]]
 """kind -> name -> what was found."""
 
@@ -45,28 +47,33 @@ def make(
         elif outcome:
             changes.append(outcome)
     kept = {resource.address for resource in wanted}
-    for kind, found in readings.items():
+    for provider in providers:
         changes += [
-            _drop(f"{kind}.{name}", thing, (originals or {}).get(f"{kind}.{name}"))
-            for name, thing in found.items()
-            if thing.ours and f"{kind}.{name}" not in kept
+            _drop(provider, name, thing, (originals or {}).get(f"{provider.kind}.{name}"))
+            for name, thing in readings[provider.kind].items()
+            if thing.ours and f"{provider.kind}.{name}" not in kept
         ]
     changes += _triggered(wanted, changes, readings, again)
     return Plan(tuple(in_order(changes, providers)), tuple(conflicts), fingerprint(readings, _states(wanted)))
 
 
-def towards(providers: Sequence[Provider], targets: Mapping[str, Former]) -> Plan:
-    """The plan that brings each address back to what it was. For rollback."""
+def towards(providers: Sequence[Provider], targets: Mapping[str, Former], *, adopt: bool = False) -> Plan:
+    """The plan that brings each address back to what it was. For rollback.
+
+    What stands there meanwhile and is not ours stays, or is a conflict (unless `adopt`) where ours should come back.
+    """
     readings = read(providers, (), tuple(targets))
-    changes = []
+    changes: list[Change] = []
+    conflicts: list[Conflict] = []
     for address, former in targets.items():
         kind, _, name = address.partition(".")
-        thing = readings.get(kind, {}).get(name)
-        change = _restore(address, thing.values if thing else None, former)
-        if change:
-            changes.append(change)
+        outcome = _restore(address, readings.get(kind, {}).get(name), former, adopt=adopt)
+        if isinstance(outcome, Conflict):
+            conflicts.append(outcome)
+        elif outcome:
+            changes.append(outcome)
     states = {address: former.state for address, former in targets.items()}
-    return Plan(tuple(in_order(changes, providers)), (), fingerprint(readings, states))
+    return Plan(tuple(in_order(changes, providers)), tuple(conflicts), fingerprint(readings, states))
 
 
 def _states(wanted: Sequence[Resource]) -> dict[str, State | None]:
@@ -74,9 +81,18 @@ def _states(wanted: Sequence[Resource]) -> dict[str, State | None]:
 
 
 def in_order(changes: Sequence[Change], providers: Sequence[Provider]) -> list[Change]:
-    """Changes in the order in which they are safe to make."""
-    ranks = {p.kind: (p.rank, p.rank_down) for p in providers}
-    return sorted(changes, key=lambda c: (ranks[c.kind][c.action == DELETE], c.address))
+    """Changes in the order in which they are safe to make.
+
+    What goes first when it is taken away (its rank_down is the lower) runs on nodes. When the plan makes something of
+    that sort too, it is a move: the new stands before the old goes.
+    """
+    runs = {provider.kind: provider.rank for provider in providers if provider.rank_down < provider.rank}
+    moves = any(change.action == CREATE and change.kind in runs for change in changes)
+    up = {provider.kind: provider.rank for provider in providers}
+    down = {provider.kind: provider.rank_down for provider in providers}
+    if moves:
+        down.update({kind: AFTER_CREATION - rank for kind, rank in runs.items()})
+    return sorted(changes, key=lambda c: ((down if c.after is None else up)[c.kind], c.address))
 
 
 def _compare(resource: Resource, found: Found | None, *, adopt: bool) -> Change | Conflict | None:
@@ -95,16 +111,25 @@ def _compare(resource: Resource, found: Found | None, *, adopt: bool) -> Change 
     return Conflict(resource.address, found.values, resource.values)
 
 
-def _drop(address: str, thing: Found, original: State | None) -> Change:
-    if original is None:
-        return Change(DELETE, address, thing.values, None)
-    return Change(UPDATE, address, thing.values, original, reason="given back as it was before it was adopted")
+def _drop(provider: Provider, name: str, thing: Found, original: State | None) -> Change:
+    address = f"{provider.kind}.{name}"
+    if original is not None:
+        return Change(UPDATE, address, thing.values, original, reason="given back as it was before it was adopted")
+    left = provider.leaves(name, thing.values)
+    if left is not None:
+        return Change(UPDATE, address, thing.values, left, reason="let go: it holds what an administrator put there")
+    return Change(DELETE, address, thing.values, None)
 
 
-def _restore(address: str, current: State | None, former: Former) -> Change | None:
+def _restore(address: str, found: Found | None, former: Former, *, adopt: bool) -> Change | Conflict | None:
     target = former.state
-    if current is None:
+    if found is None:
         return None if target is None else Change(CREATE, address, None, target)
+    if not found.ours:
+        if target is None or found.values == target:
+            return None
+        return Change(ADOPT, address, found.values, target) if adopt else Conflict(address, found.values, target)
+    current = found.values
     if target is None:
         return Change(DELETE, address, current, None)
     # Only what our runs changed: the rest may have been changed by an administrator since.

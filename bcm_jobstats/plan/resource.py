@@ -67,8 +67,11 @@ class Provider(Protocol):
     def write(self, name: str, before: State | None, after: State) -> None:
         """Create (`before` is None) or change one resource so that its fields are as in `after`."""
 
+    def leaves(self, name: str, state: State) -> State | None:
+        """What one of ours becomes instead of being removed, because it holds what an administrator put there."""
+
     def remove(self, name: str, before: State) -> State | None:
-        """Remove one resource; a state is returned when something of the administrator's had to stay."""
+        """Remove one resource; a state is returned when something of the administrator's had to stay after all."""
 
     def commands(self, name: str, before: State | None, after: State | None) -> list[str]:
         """The shell or cmsh lines that do the same by hand."""

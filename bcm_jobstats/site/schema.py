@@ -46,7 +46,6 @@ class Attach:
     )
     categories: tuple[str, ...] = setting((), ListOf(words.CATEGORY), "The categories of our own overlay.", "[dgx]")
     nodes: tuple[str, ...] = setting((), words.NODES, "The nodes of our own overlay.", '["dgx-[01-04]"]')
-    all_head_nodes: bool = setting(False, words.SWITCH, "Whether our own overlay takes in all head nodes.")
     manual: bool = setting(False, words.SWITCH, "Overlay and role are ours, you assign nodes and categories.")
 
     @property
@@ -56,14 +55,14 @@ class Attach:
             return "with_role"
         if self.manual:
             return "manual"
-        return "own" if self.categories or self.nodes or self.all_head_nodes else "existing"
+        return "own" if self.categories or self.nodes else "existing"
 
 
 def one_form(attach: Attach) -> Iterator[tuple[str, str]]:
     """What is wrong with an attachment as a whole."""
-    members = [name for name in ("categories", "nodes", "all_head_nodes") if getattr(attach, name)]
+    members = [name for name in ("categories", "nodes") if getattr(attach, name)]
     given = members + (["overlay"] if attach.overlay else [])
-    remedy = "give one of: with_role; overlay with categories, nodes or all_head_nodes; overlay alone; manual: true"
+    remedy = "give one of: with_role; overlay with categories or nodes; overlay alone; manual: true"
     if attach.with_role and (given or attach.manual):
         yield f"with_role excludes {', '.join(given + ['manual'] * attach.manual)}", remedy
     elif attach.manual and members:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 HEADER = "Managed by bcm-jobstats: do not edit, changes are undone by the next apply"
 """The first comment of every file of ours that has comments."""
 
+SLIPS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What an expression in somebody's template can run into."""
+
 NAMES = {"port": 1, "name": "x", "cluster": "x", "cgroup": "v2"}
 """What arguments and environment may use, with values to try them out."""
 
@@ -67,7 +70,11 @@ def _environment(folder: Path) -> jinja2.Environment:
 def words(texts: Iterable[str], values: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     """Rendered arguments; those that come out empty are left away."""
     environment = _environment(folder)
-    rendered = (environment.from_string(text).render(values) if "{" in text else text for text in texts)
+    rendered = [environment.from_string(text).render(values) if "{" in text else text for text in texts]
+    broken = next((text for text in rendered if not text.isprintable()), None)
+    if broken is not None:
+        # A line break would end the line of the unit and begin another setting.
+        raise ValueError(f"{broken!r} has characters that cannot stand in a unit")
     return tuple(text for text in rendered if text)
 
 
@@ -79,8 +86,9 @@ def unit(template: str, folder: Path, values: Mapping[str, Any]) -> bytes:
         return _environment(folder).get_template(template).render(values, header=HEADER).encode()
     except jinja2.TemplateSyntaxError as error:
         raise SiteError([Problem(str(error.filename), error.lineno, f"not jinja2: {error.message}")]) from error
-    except jinja2.TemplateError as error:
-        raise SiteError([Problem(str(folder / template), 0, str(error.message))]) from error
+    except (jinja2.TemplateError, *SLIPS) as error:
+        cause = f"the template fails: {error}"
+        raise SiteError([Problem(str(folder / template), 0, cause, "mend the template")]) from error
 
 
 def problems(exporter: Exporter) -> Iterator[Problem]:
@@ -104,10 +112,12 @@ def _trial(text: str, folder: Path) -> tuple[str, str]:
     if "{" not in text:
         return "", ""
     try:
-        _environment(folder).from_string(text).render(NAMES)
+        words([text], NAMES, folder)
     except jinja2.UndefinedError as error:
         match = re.search(r"'(\w+)' is undefined", str(error.message))
         return f"{error.message}", did_you_mean(match[1] if match else "", NAMES)
     except jinja2.TemplateError as error:
         return f"not jinja2: {error.message}", "known names: " + ", ".join(NAMES)
+    except SLIPS as error:
+        return f"fails: {error}", "mend the expression"
     return "", ""

@@ -178,7 +178,7 @@ def test_services_are_added_changed_and_removed(bcm: Bcm, where: Place) -> None:
         assert bcm.save_service(where, before, after) == after
         before = after
     assert bcm.read(every_node=True).services[where] == {"node_exporter": full}
-    assert bcm.remove_service(where, "node_exporter") is None
+    assert bcm.remove_service(where, full) is None
     assert where not in bcm.read(every_node=True).services
 
 

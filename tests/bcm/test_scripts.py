@@ -135,7 +135,7 @@ CALLS: dict[str, Callable[[CmshBcm, str], object]] = {
     "services": lambda bcm, bad: bcm.save_role(Place(OVERLAY, "slurm-client"), None, GenericRole("generic::r", (bad,))),
     "remove_role": lambda bcm, bad: bcm.remove_role(Place(OVERLAY, "slurm-client"), bad),
     "save_service": lambda bcm, bad: bcm.save_service(Place(CATEGORY, "login"), None, Service("s", revision=bad)),
-    "remove_service": lambda bcm, bad: bcm.remove_service(Place(CATEGORY, "login"), bad),
+    "remove_service": lambda bcm, bad: bcm.remove_service(Place(CATEGORY, "login"), Service(bad)),
     "can_assign": lambda bcm, bad: bcm.can_assign(Place(OVERLAY, "slurm-client"), bad),
     "update_nodes": lambda bcm, bad: bcm.update_nodes(bad),
     "service_states": lambda bcm, bad: bcm.service_states([bad]),

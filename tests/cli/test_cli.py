@@ -233,7 +233,7 @@ GLOBALS: dict[str, tuple[str, ...]] = {
     "after": ("generations", "--json", "-q"),
     "around": ("--json", "generations", "-q"),
     "twice": ("--json", "generations", "--json"),
-    "verbose": ("-v", "generations", "-vv", "--json", "--no-color", "--bcm", "cmsh"),
+    "verbose": ("-v", "generations", "-vv", "--json", "--no-color"),
 }
 
 

@@ -70,10 +70,15 @@ class CmshBcm:
         words = self._do(scripts.save_service(where, before, after))
         return self._took(f"service {after.name} of {where}", after, lambda: self._service(where, after.name), words)
 
-    def remove_service(self, where: Place, name: str) -> Optional[Service]:
+    def remove_service(self, where: Place, before: Service) -> Optional[Service]:
         """See the port."""
-        words = self._do(scripts.remove_service(where, name))
-        return self._took(f"service {name} of {where}", None, lambda: self._service(where, name), words)
+        words = self._do(scripts.remove_service(where, before.name))
+
+        def found() -> Optional[Service]:
+            service = self._service(where, before.name)
+            return service if service and service.revision == before.revision else None
+
+        return self._took(f"service {before.name} of {where}", None, found, words)
 
     def can_assign(self, where: Place, role: str) -> bool:
         """See the port. Changes are local to the cmsh session until `commit` (bcm-facts §1.5); `refresh` drops them."""
@@ -86,7 +91,8 @@ class CmshBcm:
         """See the port. How imageupdate ends is told by its last line (bcm-facts §6)."""
         answer = process.run(self.cmsh, scripts.update_nodes(category), max(self.timeout, 3600.0), write=True)
         text = answers.without_events(answer.text)
-        if "COMPLETED" not in text and "completed" not in text:
+        lowered = text.lower()
+        if "completed" not in lowered or "failed" in lowered:
             raise Refused(
                 f"imageupdate of category {category}",
                 answer.last_words(),
@@ -156,6 +162,6 @@ class CmshBcm:
             raise Refused(
                 subject,
                 f"BCM did not take the change: {words or 'cmsh said nothing'}",
-                "Nothing else was changed; cure the cause and run the command again.",
+                "Cure the cause and run the command again: it goes on here.",
             )
         return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from bcm_jobstats.bcm.errors import TimedOut, Unreachable
 
+log = logging.getLogger(__name__)
 OPTIONS = ("--norc", "--color=no", "--disable-events")
 """rc files are read in batch mode too, and events mix with the output (bcm-facts §1.1, §1.7)."""
 INSTALLED = "cm/local/apps/cmd/bin/cmsh"
@@ -64,6 +67,7 @@ def run(cmsh: Path, commands: Sequence[str], timeout: float, *, write: bool = Fa
 
 
 def _run(argv: Sequence[str], text: str, timeout: float) -> Answer:
+    log.debug("%s %s", shlex.join(argv), text)
     try:
         process = subprocess.Popen(
             argv,
