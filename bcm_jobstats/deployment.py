@@ -19,6 +19,7 @@ from bcm_jobstats.enable.providers import overlay_provider, role_provider, servi
 from bcm_jobstats.enable.resources import desired as enablement
 from bcm_jobstats.imaging import payload
 from bcm_jobstats.imaging.lines import LineProvider
+from bcm_jobstats.imaging.manifest import clear_leftovers
 from bcm_jobstats.imaging.originals import SharedOriginals
 from bcm_jobstats.imaging.trees import TreeProvider
 from bcm_jobstats.imaging.update import UpdateProvider
@@ -117,6 +118,11 @@ class Deployment:
     def refresh(self) -> None:
         """Forget what was read from the cluster."""
         self.__dict__.pop("cluster", None)
+
+    def tidy(self) -> None:
+        """Remove what a killed run left half made or half removed; the nodes would get it with the next update."""
+        for tree in (*payload.image_trees(self.cluster, self.root), payload.shared_tree(self.root)):
+            clear_leftovers(tree.root, tree.manifest)
 
     def providers(self, *, destroy: bool = False) -> list[Provider]:
         """All kinds of resources. Rank says when a kind is written, rank_down when it is removed: what runs on nodes

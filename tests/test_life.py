@@ -160,10 +160,10 @@ def test_running_nodes_move_to_a_new_targets_directory(tmp_path: Path) -> None:
         before = snapshot(simulator.directory)
         ok(simulator, "apply", "--yes", "-q")
         old, new = (simulator.directory / path for path in (TARGETS, "cm/shared/monitoring/targets"))
-        until(lambda: (old / "dgx-01.json").exists())
+        until((old / "dgx-01.json").exists)
         site(simulator, "targets: {directory: /cm/shared/monitoring/targets}")
         ok(simulator, "apply", "--yes", "-q")
-        until(lambda: (new / "dgx-01.json").exists())
+        until((new / "dgx-01.json").exists)
         assert not old.exists()
         ok(simulator, "destroy", "--yes", "-q")
         assert snapshot(simulator.directory) == before

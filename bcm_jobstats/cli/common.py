@@ -75,6 +75,7 @@ def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool
             return ExitStatus.FAILED
         where.refresh()
         check_fresh(plan, again(where, plan))
+    where.tidy()
     providers = where.providers(destroy=plan.purpose != "apply")
     number = carry_out(plan, providers, where.generations, where.originals, _progress(args)) if plan.changes else None
     added, changed, destroyed = plan.counts()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Optional
 
-from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers, write_atomically
+from bcm_jobstats.imaging.manifest import Manifest, write_atomically
 from bcm_jobstats.imaging.trees import MANAGED, OutOfTree, Tree
 from bcm_jobstats.plan.resource import Found, State
 
@@ -40,7 +40,6 @@ class LineProvider:
     def write(self, name: str, before: Optional[State], after: State) -> None:
         """See Provider. The line goes to the end, so that taking it out again leaves the file as it was."""
         tree, path, key = self._split(name)
-        clear_leftovers(tree.root, tree.manifest)
         manifest = Manifest(tree.root, tree.manifest)
         if after[MANAGED]:
             manifest.lines[path] = sorted({*manifest.lines.get(path, []), key})

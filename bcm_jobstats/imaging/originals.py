@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers
+from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.trees import Tree
 from bcm_jobstats.plan.resource import State
 
@@ -21,7 +21,6 @@ class SharedOriginals:
 
     def hold(self, address: str, state: State) -> None:
         """Keep a state; the first one kept for an address stays: it is the administrator's."""
-        clear_leftovers(self.shared.root, self.shared.manifest)
         manifest = self._manifest()
         if manifest.originals.setdefault(address, dict(state)) == state:
             manifest.save()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers, write_atomically
+from bcm_jobstats.imaging.manifest import Manifest, write_atomically
 from bcm_jobstats.plan.resource import Found, State
 
 MANAGED = "managed"
@@ -80,7 +80,6 @@ class TreeProvider:
         target = tree.locate(path)
         _refuse_obstacles(target, after)
         manifest = Manifest(tree.root, tree.manifest)
-        clear_leftovers(tree.root, tree.manifest)
         if after[MANAGED]:
             manifest.entries[path] = _entry(after)
             manifest.save()

@@ -8,7 +8,7 @@ from typing import Optional
 from bcm_jobstats.bcm.cmsh import scripts
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.bcm.port import Bcm
-from bcm_jobstats.imaging.manifest import Manifest, clear_leftovers
+from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.trees import Tree
 from bcm_jobstats.plan.resource import Found, State
 
@@ -66,7 +66,6 @@ class UpdateProvider:
         return ["cmsh -c '" + "; ".join([*scripts.update_nodes(name), *restart]) + "'"]
 
     def _record(self, category: str, digests: Optional[State]) -> None:
-        clear_leftovers(self.shared.root, self.shared.manifest)
         manifest = Manifest(self.shared.root, self.shared.manifest)
         if digests is None:
             manifest.pushed.pop(category, None)
