@@ -58,26 +58,29 @@ class Deployment:
     @cached_property
     def bcm(self) -> Bcm:
         """The way to BCM; raises Unreachable when cmsh is not installed."""
-        timeout = self.stack.site.bcm.timeout.milliseconds / 1000
-        return CmshBcm(process.find(self.root), timeout)
+        return CmshBcm(process.find(self.root), self.stack.site.bcm.timeout.seconds)
 
     @cached_property
     def cluster(self) -> Cluster:
         """The cluster as it was when it was first asked for."""
-        roles = self.stack.roles()
-        wanted = places.followed(self.stack.site, roles) | {role.generic for role in roles}
-        cluster = self.bcm.read(wanted, every_node=self._holds_node_services)
-        if self._mode_on(cluster) == SERVICES and not self._holds_node_services:
+        wanted = places.followed(self.stack.site, self.stack.roles()) | self._own_roles()
+        # No role tells which single nodes hold services of ours, so all are asked.
+        every_node = self.stack.site.enable.mode == SERVICES or bool(self._journal("service.node/"))
+        cluster = self.bcm.read(wanted, every_node=every_node)
+        if self._mode_on(cluster) == SERVICES and not every_node:
             return self.bcm.read(wanted, every_node=True)
         return cluster
 
-    @property
-    def _holds_node_services(self) -> bool:
-        """Whether single nodes may hold services of ours: no role tells which, so all are asked."""
-        journal = (change.address for generation in self.generations.all() for change in generation.plan.changes)
-        return self.stack.site.enable.mode == SERVICES or any(
-            address.startswith("service.node/") for address in journal
-        )
+    def _own_roles(self) -> set[str]:
+        """Generic roles that single nodes may carry by our doing, also those that the site no longer wants."""
+        names = {*self.stack.definitions.roles, *self.stack.site.roles}
+        before = {address.rpartition("/")[2] for address in self._journal("role.node/")}
+        return {f"generic::{name}" for name in names} | before
+
+    def _journal(self, start: str) -> list[str]:
+        """Addresses in the journal that begin with `start`."""
+        changes = (change for generation in self.generations.all() for change in generation.plan.changes)
+        return [change.address for change in changes if change.address.startswith(start)]
 
     @cached_property
     def generations(self) -> Generations:

@@ -118,6 +118,20 @@ def _ours(host: str) -> str:
     return json.dumps([{"targets": [f"{host}:9100"], "labels": labels}])
 
 
+def test_a_role_on_a_single_node_is_found_when_the_site_no_longer_wants_it(simulator: Simulator) -> None:
+    cmsh(simulator, "device; use login-01; roles; assign slurmclient; set wlmcluster slurm; commit")
+    site(simulator, "roles: {jobstats: {}, dcgm-exporter: {}}")
+    before = snapshot(simulator.directory)
+    settled(simulator)
+    assert "generic::dcgm-exporter" in json.dumps(simulator.state()["device"]["login-01"])
+    site(simulator, "")
+    settled(simulator)
+    assert "generic::dcgm-exporter" not in json.dumps(simulator.state()["device"])
+    site(simulator, "nonsense: [")
+    ok(simulator, "destroy", "--yes", "-q")
+    assert snapshot(simulator.directory) == before
+
+
 def test_destroy_needs_no_site_file(simulator: Simulator) -> None:
     before = snapshot(simulator.directory)
     ok(simulator, "apply", "--yes", "-q")
