@@ -16,7 +16,7 @@ from tests.harness import Outcome, Snapshot, cluster, run, snapshot
 pytestmark = pytest.mark.slow
 SITE = "roles: {jobstats: {attach: {categories: [dgx-h100]}, priority: 510}}\n"
 APPLY, DESTROY, PLAN = ("apply", "--yes", "-q"), ("destroy", "--yes", "-q"), ("plan", "--detailed-exitcode")
-CONNECTIONS = {APPLY: 9, DESTROY: 8, PLAN: 3}
+CONNECTIONS = {APPLY: 9, DESTROY: 9, PLAN: 3}
 """cmsh processes of an undisturbed run; a fault is tried at each."""
 COMMITS = 2
 PIECES = 100
