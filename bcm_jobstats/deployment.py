@@ -58,7 +58,8 @@ class Deployment:
     @cached_property
     def bcm(self) -> Bcm:
         """The way to BCM; raises Unreachable when cmsh is not installed."""
-        return CmshBcm(process.find(self.root), self.stack.site.bcm.timeout.seconds)
+        timeout = self.stack.site.bcm.timeout.seconds  # a bad site file is told before a missing cmsh
+        return CmshBcm(process.find(self.root), timeout)
 
     @cached_property
     def cluster(self) -> Cluster:
