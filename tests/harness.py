@@ -43,10 +43,10 @@ def run(root: Path, *words: str) -> Outcome:
     return Outcome(status, out.getvalue(), err.getvalue())
 
 
-def killed_after(writes: int, root: Path, *words: str) -> bool:
+def killed_after(writes: int, root: Path, *words: str, files: bool = True) -> bool:
     """Run the command in a child that is killed with SIGKILL right after its n-th write; False: it ended before that.
 
-    A write is a change of a file or directory, or a cmsh that commits.
+    A write is a cmsh that commits, and with `files` any change of a file or directory too.
     """
     child = os.fork()
     if child == 0:
@@ -55,7 +55,7 @@ def killed_after(writes: int, root: Path, *words: str) -> bool:
             os.dup2(null, stream)
         status = 1
         try:
-            _count_down(writes)
+            _count_down(writes, files=files)
             status = main(["--root", str(root), *words])
         finally:
             os._exit(status)
@@ -67,7 +67,7 @@ def killed_after(writes: int, root: Path, *words: str) -> bool:
     return False
 
 
-def _count_down(writes: int) -> None:
+def _count_down(writes: int, *, files: bool) -> None:
     left = [writes]
 
     def always(*args: Any, **kwargs: Any) -> bool:
@@ -87,7 +87,7 @@ def _count_down(writes: int) -> None:
 
         return wrapper
 
-    for name in ("replace", "rename", "mkdir", "unlink", "rmdir", "touch", "chmod"):
+    for name in ("replace", "rename", "mkdir", "unlink", "rmdir", "touch", "chmod") if files else ():
         setattr(Path, name, counted(getattr(Path, name)))
     process.run = counted(process.run, commits)
 
