@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Optional
 
-from bcm_jobstats.bcm import capabilities
-from bcm_jobstats.bcm.cmsh import process
-from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
-from bcm_jobstats.bcm.entities import Cluster
+from bcm_jobstats.bcm import capabilities, heads
+from bcm_jobstats.bcm.choice import AUTO, Access, Choice, choose
+from bcm_jobstats.bcm.entities import Cluster, Producer
 from bcm_jobstats.bcm.port import Bcm
-from bcm_jobstats.enable import places
+from bcm_jobstats.enable import headfiles, metrics, places
+from bcm_jobstats.enable.headfiles import HeadFileProvider
 from bcm_jobstats.enable.marks import is_ours
-from bcm_jobstats.enable.providers import overlay_provider, role_provider, service_provider
+from bcm_jobstats.enable.providers import overlay_provider, producer_provider, role_provider, service_provider
 from bcm_jobstats.enable.resources import desired as enablement
 from bcm_jobstats.imaging import payload
 from bcm_jobstats.imaging.lines import LineProvider
@@ -43,6 +43,8 @@ class Deployment:
     site_file: Path
     lenient: bool = False
     """Go by the defaults when the site file or a definition is not sound: enough to take everything of ours back."""
+    way: str = AUTO
+    """The way to BCM, as `--bcm` names it."""
     _assigns: bool = False
 
     @cached_property
@@ -56,10 +58,21 @@ class Deployment:
             raise
 
     @cached_property
+    def access(self) -> Access:
+        """How BCM is reached."""
+        bcm = self.stack.site.bcm  # a bad site file is told before a missing cmsh
+        below = {name: self.root / path.lstrip("/") for name in ("certificate", "key") if (path := getattr(bcm, name))}
+        return Access(self.root, bcm.timeout.seconds, bcm.address, self.root / bcm.ca.lstrip("/"), **below)
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The way to BCM and why; raises Unreachable when there is none."""
+        return choose(self.way, self.access)
+
+    @property
     def bcm(self) -> Bcm:
-        """The way to BCM; raises Unreachable when cmsh is not installed."""
-        timeout = self.stack.site.bcm.timeout.seconds  # a bad site file is told before a missing cmsh
-        return CmshBcm(process.find(self.root), timeout)
+        """The way to BCM."""
+        return self.choice.bcm
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -99,6 +112,8 @@ class Deployment:
             # A role of ours that is there proves more than a probe, which may fail for another reason.
             roles = (role for there in cluster.generic.values() for role in there.values())
             self._assigns = self._assigns or any(is_ours(role.revision) for role in roles)
+            if not self._assigns and not self.bcm.writes and _has_services_of_ours(cluster):
+                return SERVICES  # who only reads can try nothing, and goes by what the last apply did
             self._assigns = self._assigns or capabilities.can_assign_generic_role(self.bcm, cluster)
             return GENERIC_ROLE if self._assigns else SERVICES
         return mode
@@ -122,11 +137,13 @@ class Deployment:
     def refresh(self) -> None:
         """Forget what was read from the cluster."""
         self.__dict__.pop("cluster", None)
+        self.__dict__.pop("_producers", None)
 
     def tidy(self) -> None:
         """Remove what a killed run left half made or half removed; the nodes would get it with the next update."""
         for tree in (*payload.image_trees(self.cluster, self.root), payload.shared_tree(self.root)):
             clear_leftovers(tree.root, tree.manifest)
+        headfiles.clear_leftovers(self.root)
 
     def providers(self, *, destroy: bool = False) -> list[Provider]:
         """All kinds of resources. Rank says when a kind is written, rank_down when it is removed: what runs on nodes
@@ -144,8 +161,19 @@ class Deployment:
             TreeProvider("file", 20, 20, trees),
             LineProvider(20, 20, trees),
             UpdateProvider(30, 30, bcm, cluster, shared),
+            HeadFileProvider(60, 15, bcm, cluster, self.root),
+            producer_provider(55, 3, bcm, self._producers),
             TreeProvider(payload.DIRECTORY, 10, 100, [shared]),
         ]
+
+    @cached_property
+    def _producers(self) -> Mapping[str, Producer]:
+        """Asked for only where we may have some: it is off by default."""
+        wanted = self.stack.site.bcm.metrics or self._journal(f"{metrics.KIND}.")
+        return self.bcm.producers() if wanted else {}
+
+    def _heads(self) -> list[str]:
+        return headfiles.reachable(self.cluster, self.bcm, self.root)
 
     def placed(self) -> list[places.Placement]:
         """Where the roles go."""
@@ -156,6 +184,8 @@ class Deployment:
         placed = self.placed()
         trees, shared = payload.image_trees(self.cluster, self.root), payload.shared_tree(self.root)
         resources = payload.desired(self.stack, placed, self.cluster, trees, shared)
+        resources += headfiles.desired(self.stack, self._heads())
+        resources += metrics.desired(placed) if self.stack.site.bcm.metrics else ()
         return resources + enablement(self.stack.site, placed, self.cluster, generic=self.mode == GENERIC_ROLE)
 
     def plan(self, *, adopt: bool = False) -> Plan:
@@ -170,7 +200,13 @@ class Deployment:
         placed = self.placed()
         return replace(
             plan,
-            notes=(*places.notes(self.cluster, placed), *_sync_note(plan)),
+            notes=(
+                *places.notes(self.cluster, placed),
+                *headfiles.notes(self.stack, self.cluster, self._heads()),
+                *self._by_hand(plan),
+                *heads.notes(self.root),
+                *_sync_note(plan),
+            ),
             problems=(
                 *self._unsupported(),
                 *places.problems(placed),
@@ -199,6 +235,16 @@ class Deployment:
         about = self._about(generation=str(number or last), adopt="yes" if adopt else "no")
         return replace(plan, purpose="rollback", notes=tuple(_sync_note(plan)), about=about)
 
+    def _by_hand(self, plan: Plan) -> Iterator[str]:
+        """Roles that nothing here can assign: an administrator does it in Base View (bcm-facts §13 #1)."""
+        new = [change.name for change in plan.changes if change.kind == "role" and change.before is None]
+        if new and not capabilities.can_assign_generic_role(self.bcm, self.cluster):
+            yield f"{self.bcm.name} cannot assign {', '.join(new)}: apply asks you to add it in Base View, and goes on"
+        if not self.bcm.writes:
+            yield f"BCM can only be read from here ({self.choice.reason})"
+        elif new and self.bcm.helper:
+            yield self.bcm.helper
+
     def _unsupported(self) -> Iterator[str]:
         for role in self.stack.roles() if self.mode == SERVICES else ():
             if role.settings.attach.form == "manual":
@@ -221,6 +267,10 @@ class Deployment:
 
     def _about(self, **more: str) -> dict[str, str]:
         return {"site": str(self.site_file), "bcm": self.cluster.version, "cluster": self.stack.site.cluster, **more}
+
+
+def _has_services_of_ours(cluster: Cluster) -> bool:
+    return any(is_ours(service.revision) for there in cluster.services.values() for service in there.values())
 
 
 def _sync_note(plan: Plan) -> Iterator[str]:

@@ -73,7 +73,7 @@ def _count_down(writes: int, *, files: bool) -> None:
     def always(*args: Any, **kwargs: Any) -> bool:
         return True
 
-    def commits(cmsh: Path, script: list[str], timeout: float, *, write: bool = False) -> bool:
+    def commits(cmsh: Path, script: list[str], timeout: float, **options: Any) -> bool:
         return any(command == "commit" or "imageupdate" in command for command in script)
 
     def counted(function: Callable[..., Any], counts: Callable[..., bool] = always) -> Callable[..., Any]:
@@ -98,10 +98,10 @@ def snapshot(root: Path) -> Snapshot:
     Left out are the journal of our own runs, the site file, and what running nodes write for themselves (/var, /run).
     """
     found: Snapshot = {"objects": ((root / "cmd/state.json").read_bytes(),)}
-    for top in ("cm/images", "cm/shared", "nodes"):
+    for top in ("cm/images", "cm/shared", "nodes", "root/.cm", "heads"):
         for path in sorted((root / top).rglob("*")) if (root / top).is_dir() else ():
             name = path.relative_to(root)
-            if name.parts[0] == "nodes" and len(name.parts) > 2 and name.parts[2] in {"var", "run"}:
+            if name.parts[0] in {"nodes", "heads"} and len(name.parts) > 2 and name.parts[2] in {"var", "run"}:
                 continue
             found[str(name)] = _entry(path)
     return found

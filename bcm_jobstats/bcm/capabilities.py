@@ -1,114 +1,223 @@
-"""What is not confirmed about BCM, in one place: each doubt has a name, a default and a fallback (design §2.3)."""
+"""What is not confirmed about BCM, in one place: each doubt has a name, a default and a fallback (design §2.3).
+
+How each is answered on a real head is in `questions.py`; `bcm-jobstats probe` asks them all.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bcm_jobstats.bcm.entities import CATEGORY, OVERLAY, Cluster, Place
-from bcm_jobstats.bcm.port import Bcm
-
-PROBE_ROLE = "generic::bcm-jobstats-probe"
+from bcm_jobstats.bcm.port import PROBE_ROLE, Bcm
 
 
 @dataclass(frozen=True)
 class Capability:
-    """One unconfirmed behaviour of BCM and how the product copes (bcm-facts §13)."""
+    """One unconfirmed behaviour of BCM and how the product copes.
+
+    `fact` is where the doubt is written down; `default` the answer that is assumed; `fallback` what happens when the
+    answer is another one.
+    """
 
     name: str
+    fact: str
     question: str
-    default: bool
+    default: str
     fallback: str
 
 
+NONE_NEEDED = "none needed: both are read"
+READ_BACK = "every write is read back: a BCM that differs is refused with a clear error, and nothing more is changed"
 ASSIGN_GENERIC_ROLE = Capability(
     "assign-generic-role",
-    "Does cmsh `assign generic::NAME` make a new generic role? (bcm-facts §13 #1)",
-    default=True,
-    fallback="enable.mode: services",
+    "bcm-facts §13 #1",
+    "How does cmsh assign a new generic role?",
+    "assign generic::NAME",
+    "the forms that `help assign` suggests, then pythoncm, then Base View by hand; with enable.mode auto: services",
+)
+CONFIGURATION_TYPES = Capability(
+    "configuration-types",
+    "bcm-facts §13 #2",
+    "Which types of configuration does a generic role take?",
+    "static",
+    "none needed: roles carry services only, files travel in the image (design §2.2)",
+)
+EXIT_STATUS = Capability(
+    "exit-status", "bcm-facts §13 #3", "Does cmsh's exit status tell of an error?", "zero", "not relied on: read back"
+)
+ERRORS_TO = Capability("errors-to", "bcm-facts §13 #3", "Where do cmsh's errors go?", "stdout", NONE_NEEDED)
+UNCOMMITTED = Capability(
+    "uncommitted",
+    "bcm-facts §13 #4",
+    "What becomes of changes when cmsh ends before `commit`?",
+    "discard",
+    "what is tried out is dropped with `refresh` first; every write is read back",
+)
+ERROR_TEXTS = Capability(
+    "error-texts", "bcm-facts §13 #5", "What do cmsh's errors say?", "unknown", "not relied on: shown, never matched"
+)
+SHOW_LABELS = Capability(
+    "show-labels", "bcm-facts §13 #6", "How does `show` look?", "unknown", "not relied on: `show` is never read"
+)
+OVERLAY_CALLS = Capability(
+    "overlay-calls",
+    "bcm-facts §13 #7; AM11 Table J has the overlay tokens under CMDevice",
+    "Which JSON service has the calls for overlays?",
+    "cmdevice",
+    "both candidates are tried; without either, --bcm rest says so and cmsh does the work",
+)
+JSON_REFERENCES = Capability(
+    "json-references", "bcm-facts §13 #7", "How does JSON refer to nodes and categories?", "uuid", NONE_NEEDED
+)
+JSON_GENERIC_NAME = Capability(
+    "json-generic-name", "bcm-facts §13 #7", "Does JSON name a generic role with `generic::`?", "prefixed", NONE_NEEDED
+)
+REST_V2 = Capability("rest-v2", "bcm-facts §13 #8", "Is there /rest/v2?", "unknown", "not used")
+REST_ROLES = Capability(
+    "rest-roles",
+    "bcm-facts §13 #9",
+    "Does /rest/v1/device list roles that come from overlays and categories?",
+    "effective",
+    "role-monitor needs it; generic-role mode does not",
+)
+PYTHONCM = Capability(
+    "pythoncm",
+    "bcm-facts §13 #10",
+    "Can this Python import pythoncm?",
+    "unknown",
+    "cmsh does everything; imageupdate and service states always go through cmsh",
+)
+SERVICES_FOLLOW = Capability(
+    "services-follow",
+    "bcm-facts §13 #11",
+    "When do services of a generic role start on running nodes?",
+    "commit",
+    "`status` names the services that did not start; `imageupdate -w` of the category starts them",
+)
+PROLOG_FAILURE = Capability(
+    "prolog-failure",
+    "bcm-facts §13 #12",
+    "Does a failing script make BCM's prolog fail?",
+    "unknown",
+    "assumed so: hooks of ours exit 0 always",
+)
+HAINFO = Capability(
+    "hainfo", "bcm-facts §13 #13", "Is there `main; hainfo`?", "absent", "not used: CMDaemon's state file and cmha are"
+)
+CUSTOMIZATIONS = Capability(
+    "customizations", "bcm-facts §13 #14", "What do overlay customizations take?", "unknown", "not used"
+)
+ROLE_SERVICES = Capability(
+    "role-services",
+    "bcm-facts §13 #15",
+    "Do services of a role come with monitored and autostart on?",
+    "on",
+    "`status` shows them DOWN; set autostart in `device services`, or use enable.mode services",
+)
+EQUAL_PRIORITY = Capability(
+    "equal-priority",
+    "bcm-facts §13 #16",
+    "Which of two overlays of one priority gives a node its role?",
+    "unknown",
+    "ours carry the same role, so either will do; a different role of that name is noted in the plan",
+)
+MISSING_UNIT = Capability(
+    "missing-unit",
+    "bcm-facts §13 #17",
+    "What does CMDaemon do when a role's unit is missing on a node?",
+    "unknown",
+    "files go to the nodes before the role does; a program that the image lacks stops the plan",
 )
 FREE_REVISION = Capability(
     "free-revision",
-    'Can `revision` of overlays, roles and services carry our text? `set revision "…"` is in a transcript '
-    "(bcm-facts §1.2), that CMDaemon leaves it alone is an assumption.",
-    default=True,
-    fallback="none: every write is read back, so a BCM that alters it is refused with a clear error",
+    'bcm-facts §1.2 has `set revision "…"`; that CMDaemon leaves it alone is an assumption',
+    "Can `revision` carry our text?",
+    "yes",
+    READ_BACK,
 )
 LIST_FIELDS = Capability(
     "list-fields",
-    "Can `list -f` print softwareimage of a device, revision of an overlay, and service, monitored, autostart and "
-    "revision of a service? (names from `show`, bcm-facts §1.7; the manuals list no `Valid fields`)",
-    default=True,
-    fallback="none: a missing column is a clear error that names it",
+    "bcm-facts §1.7: names from `show`; no manual lists `Valid fields`",
+    "Does `list -f` know the fields that are asked for?",
+    "yes",
+    "a missing column is a clear error that names it",
 )
-EFFECT_AT_COMMIT = Capability(
-    "effect-at-commit",
-    "Do services of a generic role start on running nodes at commit? (bcm-facts §13 #11)",
-    default=True,
-    fallback="`status` names the services that did not start; `imageupdate -w` of the category starts them",
+JSON_CELLS = Capability(
+    "json-cells",
+    "bcm-facts §1.4",
+    "Does `list -d {}` cut cells at the column's width?",
+    "cut",
+    "columns are asked wide",
+)
+EMPTY_GET = Capability(
+    "empty-get", "bcm-facts §1.5", "What does `get` of an empty property print?", "line", NONE_NEEDED
+)
+GET_NODES = Capability("get-nodes", "bcm-facts §1.2", "How are lists of nodes printed?", "ranges", NONE_NEEDED)
+SUBMODES_IN_FOREACH = Capability(
+    "submodes-in-foreach",
+    "bcm-facts §1.6, [U]",
+    "Does `foreach -l ROLE (get hostname; roles; list)` enter submodes, and see inherited roles?",
+    "yes",
+    "an answer of another form is a clear error",
+)
+CLEAR_EMPTIES_LISTS = Capability(
+    "clear-empties-lists", "bcm-facts §1.5", "Does `clear nodes` leave an empty list?", "yes", READ_BACK
 )
 RELOAD_BEFORE_RESTART = Capability(
     "reload-before-restart",
-    "Does CMDaemon let systemd read a unit again (daemon-reload) before it restarts a service whose unit file "
-    "imageupdate changed? (not in bcm-facts)",
-    default=True,
-    fallback="the node takes the new unit at its next boot, or with `systemctl daemon-reload` there",
+    "not in bcm-facts",
+    "Does CMDaemon have systemd read a changed unit before it restarts the service?",
+    "yes",
+    "the node takes the new unit at its next boot, or with `systemctl daemon-reload` there",
 )
 ROLE_SERVICES_ARE_LISTED = Capability(
     "role-services-are-listed",
-    "Does a node's `services; list` show the services that its roles bring? (they can be `use`d there, bcm-facts §3.3)",
-    default=True,
-    fallback="none needed: a listed service that a role of ours brings is not taken for the node's own",
-)
-SUBMODES_IN_FOREACH = Capability(
-    "submodes-in-foreach",
-    "Does `foreach -l ROLE (get hostname; roles; list)` enter submodes, and see inherited roles? (bcm-facts §1.6, [U])",
-    default=True,
-    fallback="none: an answer of another form is a clear error",
-)
-CLEAR_EMPTIES_LISTS = Capability(
-    "clear-empties-lists",
-    "Does `clear nodes` leave an empty list? (bcm-facts §1.5: depends on the type)",
-    default=True,
-    fallback="none: every write is read back",
-)
-QUIT_DISCARDS = Capability(
-    "quit-discards",
-    "Are changes dropped when cmsh ends at an error before `commit`? (bcm-facts §13 #4)",
-    default=True,
-    fallback="none: every write is read back, and the same command completes it",
+    "bcm-facts §3.3",
+    "Does a node's `services; list` show the services that its roles bring?",
+    "yes",
+    "none needed: a listed service that a role of ours brings is not taken for the node's own",
 )
 UPDATE_TELLS_ITS_END = Capability(
     "update-tells-its-end",
-    "Does `imageupdate -w --wait` end with a line that says completed, and say failed otherwise? (bcm-facts §6)",
-    default=True,
-    fallback="the step fails with cmsh's last words, and the same command goes on there",
+    "bcm-facts §6",
+    "Does `imageupdate -w --wait` end with a line that says completed, and failed otherwise?",
+    "yes",
+    "the step fails with cmsh's last words, and the same command goes on there",
 )
-EQUAL_PRIORITIES = Capability(
-    "equal-priorities",
-    "Which of two overlays of one priority gives a node its role? (bcm-facts §13 #16)",
-    default=True,
-    fallback="ours carry the same role, so either will do; a different role of that name is noted in the plan",
+PEXEC = Capability(
+    "pexec",
+    "AM11 §14.1.2",
+    "Does `pexec` hand a quoted command with | and > to the shell as it is?",
+    "yes",
+    "the other head's cmsh commands are refused with what it said; bcm.commands: false goes without",
 )
-ALL = (
-    ASSIGN_GENERIC_ROLE,
-    FREE_REVISION,
-    LIST_FIELDS,
-    EFFECT_AT_COMMIT,
-    RELOAD_BEFORE_RESTART,
-    ROLE_SERVICES_ARE_LISTED,
-    SUBMODES_IN_FOREACH,
-    CLEAR_EMPTIES_LISTS,
-    QUIT_DISCARDS,
-    UPDATE_TELLS_ITS_END,
-    EQUAL_PRIORITIES,
+TLS_NAMES = Capability(
+    "tls-names",
+    "bcm-facts §8: not said",
+    "Does CMDaemon's certificate carry the name it is asked by?",
+    "yes",
+    "--bcm rest refuses the connection; cmsh does the work",
 )
+HEAD_STATE = Capability(
+    "head-state",
+    "bcm-facts §10",
+    "Does /var/spool/cmd/state hold this head's state as a word?",
+    "yes",
+    "`cmha status` is asked when the cluster has two heads",
+)
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, Capability))
 
 
 def can_assign_generic_role(bcm: Bcm, cluster: Cluster) -> bool:
-    """Probe ASSIGN_GENERIC_ROLE: a role is assigned in a session that never commits, and looked for.
+    """Whether a new generic role can be assigned here: tried in a session that never commits.
 
     The default stands where there is nothing to try it on.
     """
+    where = somewhere(cluster)
+    return bcm.can_assign(where, PROBE_ROLE) if where else True
+
+
+def somewhere(cluster: Cluster) -> Place | None:
+    """A place whose name cmsh takes."""
     places = [Place(OVERLAY, name) for name in cluster.overlays] + [Place(CATEGORY, n) for n in cluster.categories]
-    somewhere = [where for where in places if where not in cluster.unseen]
-    return bcm.can_assign(somewhere[0], PROBE_ROLE) if somewhere else ASSIGN_GENERIC_ROLE.default
+    return next((where for where in places if where not in cluster.unseen), None)

@@ -105,6 +105,16 @@ class WlmCluster:
 
 
 @dataclass(frozen=True)
+class Producer:
+    """A monitoring data producer: CMDaemon samples Prometheus exporters on the nodes of its places (bcm-facts §9)."""
+
+    name: str
+    urls: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
+    revision: str = ""
+
+
+@dataclass(frozen=True)
 class Cluster:
     """What was read from BCM in one go. Mappings are by name; roles and services are those put there itself."""
 

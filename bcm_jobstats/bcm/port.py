@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Optional, Protocol
 
-from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service
+
+PROBE_ROLE = "generic::bcm-jobstats-probe"
+"""The role with which it is tried out whether a new one can be assigned; it is never committed."""
 
 
 class Bcm(Protocol):
@@ -13,6 +16,13 @@ class Bcm(Protocol):
 
     Every method raises Unreachable or Unreadable; the writing ones raise Refused when BCM says no.
     """
+
+    name: str
+    """The way to BCM as `--bcm` calls it."""
+    writes: bool
+    """Whether the writing methods work."""
+    helper: str
+    """What another way has to do for this one, and why; empty where it does everything itself."""
 
     def read(self, roles: Collection[str] = (), *, every_node: bool = False) -> Cluster:
         """Everything at once. What is assigned to single nodes is looked up on the nodes that carry one of `roles`,
@@ -45,6 +55,21 @@ class Bcm(Protocol):
 
     def restart_services(self, category: str, services: Collection[str]) -> None:
         """Restart services on the nodes of a category that have them."""
+
+    def producers(self) -> Mapping[str, Producer]:
+        """All monitoring data producers that sample Prometheus exporters, by name."""
+
+    def save_producer(self, before: Optional[Producer], after: Producer) -> Optional[Producer]:
+        """Create or change a producer; returns what is there afterwards."""
+
+    def remove_producer(self, name: str) -> Optional[Producer]:
+        """Remove a producer; returns what is there afterwards."""
+
+    def execute(self, nodes: Collection[str], command: str) -> Mapping[str, str]:
+        """node -> what a shell command printed there, run as root by CMDaemon; nodes that did not answer are left out.
+
+        The command must not hold double quotes, backslashes, backquotes or newlines: it is one quoted argument.
+        """
 
     def service_states(self, nodes: Collection[str]) -> Mapping[str, Mapping[str, str]]:
         """node -> service -> state (UP, DOWN, STOPPED, FAILING)."""

@@ -9,17 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bcm_jobstats.bcm import heads
+from bcm_jobstats.bcm.errors import CannotAssign
 from bcm_jobstats.deployment import Deployment
-from bcm_jobstats.errors import ExitStatus
+from bcm_jobstats.enable.walkthrough import walkthrough
+from bcm_jobstats.errors import ExitStatus, JobstatsError
 from bcm_jobstats.plan.apply import carry_out, check_fresh, refuse
 from bcm_jobstats.plan.lock import locked
 from bcm_jobstats.plan.model import MARKS, Change, Plan
 from bcm_jobstats.plan.render import render
 
 
+class CannotChange(JobstatsError):
+    """The way to BCM is for reading, and this command changes something."""
+
+
 def deployment(args: argparse.Namespace, *, lenient: bool = False) -> Deployment:
     """The deployment that the global options name; `lenient` goes by the defaults where the site file is not sound."""
-    return Deployment(args.root, args.site, lenient)
+    return Deployment(args.root, args.site, lenient, args.bcm)
 
 
 def say(args: argparse.Namespace, text: str) -> None:
@@ -69,6 +76,7 @@ def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool
     if not args.json:
         show(args, plan)
     refuse(plan)
+    heads.require_active(where.root, where.cluster)
     if plan.changes and not asked:
         if not agreed(args, f"Carry this out on cluster {plan.about['cluster']}?"):
             say(args, "Nothing was changed.")
@@ -77,7 +85,18 @@ def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool
         check_fresh(plan, again(where, plan))
     where.tidy()
     providers = where.providers(destroy=plan.purpose != "apply")
-    number = carry_out(plan, providers, where.generations, where.originals, _progress(args)) if plan.changes else None
+    number = None
+    try:
+        if plan.changes:
+            number = carry_out(plan, providers, where.generations, where.originals, _progress(args))
+    except CannotAssign as error:
+        if not _added_by_hand(args, where, error):
+            raise
+        where.refresh()
+        return make(args, where, again(where, plan), asked=True)
+    except JobstatsError:
+        heads.require_active(where.root)  # a failover is the better reason
+        raise
     added, changed, destroyed = plan.counts()
     text = f"Done: {added} added, {changed} changed, {destroyed} destroyed." + (
         f" Generation {number}." if number else ""
@@ -89,6 +108,13 @@ def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool
     return ExitStatus.OK
 
 
+def _added_by_hand(args: argparse.Namespace, where: Deployment, error: CannotAssign) -> bool:
+    """Explain how to add the role in Base View and wait for Enter; end of input is no."""
+    print(walkthrough(error.where, error.role, where.cluster.version), file=sys.stderr)
+    print("\nPress Enter when it is saved, and this goes on: ", end="", file=sys.stderr, flush=True)
+    return bool(sys.stdin.readline())
+
+
 def again(where: Deployment, plan: Plan) -> Plan:
     """The same kind of plan, from the cluster as it is now."""
     if plan.purpose == "destroy":
@@ -98,13 +124,19 @@ def again(where: Deployment, plan: Plan) -> Plan:
     return where.plan(adopt=plan.about.get("adopt") == "yes")
 
 
-def exclusively(where: Deployment) -> Any:
-    """The lock of the head node."""
-    return locked(where.lock)
+@contextmanager
+def exclusively(where: Deployment) -> Iterator[None]:
+    """The lock of the head node, which has to be the active one."""
+    heads.require_active(where.root)
+    if not where.bcm.writes:
+        raise CannotChange(f"--bcm {where.bcm.name}", where.choice.reason, "Run this on a head node with cmsh.")
+    with locked(where.lock):
+        yield
 
 
 def _progress(args: argparse.Namespace) -> Any:
     def tell(change: Change, number: int, total: int) -> None:
+        heads.require_active(args.root)  # a failover may come at any moment
         say(args, f"  [{number}/{total}] {MARKS[change.action]} {change.address}")
 
     return tell

@@ -25,6 +25,9 @@ COMMANDS = {
     "generations": "list the runs that changed something",
     "drift": "plan for cron and monitoring: exit status 2 when something differs",
     "status": "what runs where: node, role, services, target, scraped",
+    "doctor": "look for what is wrong: private keys; --contract: BCM's behaviour after an upgrade",
+    "probe": "answer, read-only, what only a head node can tell about BCM; save the transcript",
+    "certificate": "a certificate for bcm-jobstats with no more rights than it needs",
     "targets": "Prometheus targets: list, sync",
     "prometheus": "Prometheus configuration: render",
     "simulator": "a simulated BCM to try it on: start, stop, status",
@@ -103,6 +106,8 @@ def _general() -> argparse.ArgumentParser:
     group = parser.add_argument_group("global options")
     group.add_argument("--site", type=Path, metavar="FILE", help=f"the site file (default: /{DEFAULT_SITE})")
     group.add_argument("--root", type=Path, metavar="DIR", help="prefix for every path on the head node (default: /)")
+    ways = "how to speak to BCM; auto: cmsh, with pythoncm for what cmsh cannot do (default: auto)"
+    group.add_argument("--bcm", choices=("auto", "cmsh", "pythoncm", "rest"), help=ways)
     group.add_argument("--json", action="store_true", help="print data as JSON")
     group.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR)")
     group.add_argument("-v", "--verbose", action="count", help="print every cmsh call")
@@ -116,7 +121,7 @@ def _defaults(args: argparse.Namespace) -> argparse.Namespace:
         raise BadUsage(f"--root {root}", "is not a directory", "Give the directory that holds the head node's files.")
     args.root = root.absolute()
     args.site = getattr(args, "site", None) or args.root / DEFAULT_SITE
-    for name, value in (("json", False), ("no_color", False), ("verbose", 0), ("quiet", False)):
+    for name, value in (("bcm", "auto"), ("json", False), ("no_color", False), ("verbose", 0), ("quiet", False)):
         setattr(args, name, getattr(args, name, value))
     if args.verbose:
         import logging

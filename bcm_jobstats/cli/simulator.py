@@ -1,27 +1,47 @@
-"""A simulated BCM to try bcm-jobstats on: a head node, nodes, and a cmsh that behaves as BCM's manuals say."""
+"""A simulated BCM to try bcm-jobstats on: head nodes, nodes, and a cmsh that behaves as BCM's manuals say."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 from bcm_jobstats.cli import common
 from bcm_jobstats.errors import ExitStatus, JobstatsError
 
+EPILOG = """\
+start makes DIR the root of a head node: DIR/bin/cmsh is its cmsh, DIR/cm/shared and DIR/cm/images are BCM's. Give DIR
+as --root to every other command. A DIR that holds a cluster already goes on from its last state; of the options only
+--switch counts then. stop ends the daemon and every process of the nodes; the files stay.
+
+--heads 2: DIR is the root of bcm-head-1, DIR/heads/bcm-head-2 that of bcm-head-2, with files of its own and the same
+  /cm/shared. `bin/cmha status` of either tells which is active, `bin/cmha makeactive` makes that one active. cmsh on
+  the passive head speaks to the active one.
+--profile FILE: a transcript that `bcm-jobstats probe` saved on a real head node. Its version and answers choose how
+  this BCM behaves, and what the real cmsh said to a script word for word is said again. `status` lists the answers
+  that nothing here can follow as unknown_answers.
+--switch NAME=VALUE: how to behave where BCM's manuals are silent or a cluster can be set up in two ways, such as
+  shared_storage=das or exit_status=honest. `status` lists all switches.
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.add_argument("action", choices=("start", "stop", "status"))
-    parser.add_argument(
-        "directory", type=Path, metavar="DIR", help="the simulated head node's root; made when it is not there"
-    )
+    root = "the root of the simulated (first) head node; made when it is not there"
+    parser.add_argument("directory", type=Path, metavar="DIR", help=root)
+    parser.add_argument("--heads", type=int, choices=(1, 2), default=1, help="head nodes (default: 1)")
     parser.add_argument("--nodes", type=int, default=4, metavar="N", help="DGX nodes (default: 4)")
     parser.add_argument("--logins", type=int, default=1, metavar="N", help="login nodes (default: 1)")
-    parser.add_argument(
-        "--profile", choices=("bcm10", "bcm11"), default="bcm10", help="the version of BCM (default: bcm10)"
-    )
+    profiles = "the version of BCM: bcm10, bcm11, or that of a real one whose probe wrote FILE (default: bcm10)"
+    parser.add_argument("--profile", metavar="bcm10|bcm11|FILE", default="bcm10", help=profiles)
     kinds = "process: services really run; paper: nodes are entries only, for large numbers"
     parser.add_argument("--node-kind", choices=("process", "paper"), default="process", help=kinds)
+    switches = "turn a switch of the simulator; may be given again"
+    parser.add_argument("--switch", action="append", metavar="NAME=VALUE", help=switches)
 
 
 def run(args: argparse.Namespace) -> ExitStatus:
@@ -30,7 +50,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
 
     try:
         return _act(args)
-    except (OSError, SimulatorError) as error:
+    except (OSError, ValueError, SimulatorError) as error:
         raise JobstatsError(
             f"simulator in {args.directory}", str(error), "See: bcm-jobstats simulator --help"
         ) from error
@@ -41,10 +61,15 @@ def _act(args: argparse.Namespace) -> ExitStatus:
 
     if args.action == "start":
         simulator = Simulator.start(
-            args.directory, profile=args.profile, nodes=args.nodes, logins=args.logins, node_kind=args.node_kind
+            args.directory,
+            profile=args.profile,
+            nodes=args.nodes,
+            logins=args.logins,
+            heads=args.heads,
+            node_kind=args.node_kind,
+            switches=_switches(args.switch),
         )
-        text = f"A simulated BCM runs.\n  cmsh: {simulator.cmsh}\n  bcm-jobstats --root {args.directory} COMMAND"
-        common.put(args, simulator.status(), text)
+        common.put(args, simulator.status(), _started(simulator.heads()))
         return ExitStatus.OK
     simulator = Simulator.attach(args.directory)
     if args.action == "stop":
@@ -54,3 +79,18 @@ def _act(args: argparse.Namespace) -> ExitStatus:
     status = simulator.status()
     common.put(args, status, "\n".join(f"{key}: {value}" for key, value in status.items()))
     return ExitStatus.OK
+
+
+def _switches(given: Optional[Sequence[str]]) -> Optional[dict[str, str]]:
+    """The switches of --switch; ValueError when one has no value."""
+    for one in given or ():
+        if "=" not in one:
+            raise ValueError(f"--switch {one}: give NAME=VALUE")
+    return dict(one.split("=", 1) for one in given) if given else None
+
+
+def _started(heads: Mapping[str, Path]) -> str:
+    text = "A simulated BCM runs."
+    for name, root in heads.items():
+        text += f"\n  {name}\n    cmsh: {root / 'bin/cmsh'}\n    bcm-jobstats --root {root} COMMAND"
+    return text

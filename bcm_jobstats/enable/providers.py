@@ -6,14 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Optional, TypeVar
 
-from bcm_jobstats.bcm.cmsh import scripts
-from bcm_jobstats.bcm.entities import OVERLAY, Cluster, GenericRole, Overlay, Place, Service
+from bcm_jobstats.bcm.cmsh import producers, scripts
+from bcm_jobstats.bcm.entities import OVERLAY, Cluster, GenericRole, Overlay, Place, Producer, Service
 from bcm_jobstats.bcm.port import Bcm
+from bcm_jobstats.enable import metrics
 from bcm_jobstats.enable.marks import MEMBERS_OF_ADMINISTRATOR, is_ours, of_place
 from bcm_jobstats.enable.resources import MARK, overlay_state, role_state, service_state
 from bcm_jobstats.plan.resource import Found, State
 
-T = TypeVar("T", Overlay, GenericRole, Service)
+T = TypeVar("T", Overlay, GenericRole, Service, Producer)
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Entity(Generic[T]):
     script: Callable[[str, Optional[T], Optional[T]], list[str]]
     holds_others: Callable[[str, State], bool] = lambda name, state: False
     """Whether one of ours holds something of the administrator's: it is then let go, not removed."""
+    blank: Callable[[T], bool] = lambda thing: False
+    """Whether a thing says and does nothing yet: one that is wanted was made for us, and is filled."""
 
 
 class EntityProvider(Generic[T]):
@@ -40,7 +43,7 @@ class EntityProvider(Generic[T]):
     def read(self, names: Collection[str]) -> Mapping[str, Found]:
         """See Provider."""
         return {
-            name: Found(self.entity.state(thing), is_ours(thing.revision))
+            name: Found(self.entity.state(thing), is_ours(thing.revision) or self.entity.blank(thing))
             for name, thing in self.there.items()
             if name in names or is_ours(thing.revision)
         }
@@ -102,7 +105,10 @@ def role_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> Enti
     def save(name: str, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
         return bcm.save_role(_split(name)[0], before, after)
 
-    entity = Entity(role_state, _role, save, lambda name, _: bcm.remove_role(*_split(name)), script)
+    def blank(role: GenericRole) -> bool:
+        return not role.services and not role.revision  # what Base View's walk-through leaves
+
+    entity = Entity(role_state, _role, save, lambda name, _: bcm.remove_role(*_split(name)), script, blank=blank)
     there = {f"{where}/{name}": role for where, roles in cluster.generic.items() for name, role in roles.items()}
     return EntityProvider("role", rank, rank_down, entity, there)
 
@@ -130,6 +136,19 @@ def service_provider(rank: int, rank_down: int, bcm: Bcm, cluster: Cluster) -> E
         if service.revision == of_place(where) or not (is_ours(service.revision) or name in brought)
     }
     return EntityProvider("service", rank, rank_down, entity, there)
+
+
+def producer_provider(rank: int, rank_down: int, bcm: Bcm, there: Mapping[str, Producer]) -> EntityProvider[Producer]:
+    """Resources named by monitoring data producer."""
+
+    def script(name: str, before: Optional[Producer], after: Optional[Producer]) -> list[str]:
+        return producers.save(before, after) if after else producers.remove(name)
+
+    def save(name: str, before: Optional[Producer], after: Producer) -> Optional[Producer]:
+        return bcm.save_producer(before, after)
+
+    entity = Entity(metrics.state, metrics.producer, save, lambda name, _: bcm.remove_producer(name), script)
+    return EntityProvider(metrics.KIND, rank, rank_down, entity, there)
 
 
 def _split(name: str) -> tuple[Place, str]:

@@ -37,7 +37,7 @@ def missing(cluster: Cluster, root: Path) -> Iterator[str]:
 def shared_tree(root: Path) -> Tree:
     """Shared storage. Its manifest has a place of its own, wherever the site puts its targets: it is found again when
     that changes, and by the other head."""
-    return Tree(SHARED, root, "/", RECORD)
+    return Tree(SHARED, root, "/", RECORD, confined=False)
 
 
 def roles_by_image(stack: Stack, placed: Sequence[Placement], cluster: Cluster) -> dict[str, set[str]]:

@@ -30,17 +30,21 @@ class InTheWay(JobstatsError):
 
 @dataclass(frozen=True)
 class Tree:
-    """A directory tree that we write into; `shown` is its root as an administrator knows it."""
+    """A directory tree that we write into; `shown` is its root as an administrator knows it.
+
+    `confined`: a link that leads out of the tree is refused, because in an image it would lead into the head itself.
+    """
 
     name: str
     root: Path
     shown: str
     manifest: str = DEFAULT_MANIFEST
+    confined: bool = True
 
     def locate(self, path: str) -> Path:
         """An absolute path inside the tree as a path on this machine; OutOfTree when a symlink on the way leads out."""
         found = self.root / path.lstrip("/")
-        if not found.parent.resolve().is_relative_to(self.root.resolve()):
+        if self.confined and not found.parent.resolve().is_relative_to(self.root.resolve()):
             raise OutOfTree(
                 f"{self.shown}{path}",
                 f"a symbolic link on the way leads out of the tree, to {found.parent.resolve()}",

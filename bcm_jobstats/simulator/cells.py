@@ -8,8 +8,9 @@ from typing import Callable
 from bcm_jobstats.simulator import noderanges
 from bcm_jobstats.simulator.entities import Entity
 from bcm_jobstats.simulator.messages import no_property
+from bcm_jobstats.simulator.otherkinds import FILTER, FILTER_KINDS
 from bcm_jobstats.simulator.places import is_role_service
-from bcm_jobstats.simulator.schema import BCM10, COMPUTED, LONG, NODES, Field, Submode
+from bcm_jobstats.simulator.schema import BCM10, COMPUTED, LINES, LONG, NODES, Field, Submode
 from bcm_jobstats.simulator.session import Session
 
 Cell = Callable[[Entity], str]
@@ -69,6 +70,8 @@ def get_text(session: Session, entity: Entity, name: str) -> str:
         if name in entity.extra:
             return entity.extra[name]
         raise no_property(name)
+    if field.type == LINES:
+        return "\n".join(schema.value(entity, name))
     if field.many:
         names = list(schema.value(entity, name))
         ranges = field.type == NODES and session.daemon.switches["get_nodes"] == "ranges"
@@ -79,6 +82,7 @@ def get_text(session: Session, entity: Entity, name: str) -> str:
 def computed(session: Session, name: str) -> Cell:
     """The fields that nobody sets."""
     simple: dict[str, Cell] = {
+        "filter": _filter_cell,
         "belongstorole": lambda entity: "yes" if is_role_service(entity) else "no",
         "originalimage": lambda entity: "",
         "defaultgateway": lambda entity: _gateway(session),
@@ -96,7 +100,17 @@ def computed(session: Session, name: str) -> Cell:
 def _type(session: Session, entity: Entity) -> str:
     if entity.kind == "SlurmWlmCluster":
         return "slurm" if session.daemon.profile == BCM10 else "Slurm"
-    return entity.kind
+    return entity.kind[: -len(FILTER)] if entity.kind in FILTER_KINDS else entity.kind
+
+
+def _filter_cell(entity: Entity) -> str:
+    """What a filter includes, as the list of filters tells it."""
+    return ",".join(
+        text
+        for name, value in sorted(entity.values.items())
+        if name not in ("name", "revision", "filteroperation")
+        for text in (noderanges.collapse(value) if isinstance(value, tuple) else [value])
+    )
 
 
 def _gateway(session: Session) -> str:
@@ -107,8 +121,13 @@ def _gateway(session: Session) -> str:
 def node_status(session: Session, node: str) -> str:
     """The state of a node, and whether it has to be restarted."""
     daemon = session.daemon
-    flag = " restart-required" if node in daemon.nodes.restart_required else ""
-    return daemon.nodes.status(node) + flag
+    remarks = daemon.nodes.shown.get(node, ("", ""))[1]
+    before = remarks.startswith(
+        "("
+    )  # ``(hostname changed) restart-required``, ``restart-required, health check failed``
+    flag = "restart-required" if node in daemon.nodes.restart_required else ""
+    told = " ".join((remarks, flag)) if before else ", ".join(text for text in (flag, remarks) if text)
+    return f"{daemon.nodes.status(node)} {told}".rstrip()
 
 
 def _node_counter(session: Session) -> Cell:

@@ -1,4 +1,4 @@
-"""The process that is started as cmsh: it hands its arguments to the simulated CMDaemon and prints what comes back.
+"""The process that is started as cmsh or cmha: it hands its arguments to CMDaemon and prints what comes back.
 
 It imports little and nothing of this project: its start is what a client of the simulator pays for every call.
 """
@@ -14,8 +14,8 @@ UNREACHABLE = "Unable to connect to CMDaemon"
 LOST = "Connection to CMDaemon lost"
 
 
-def main(directory: str, argv: list[str]) -> int:
-    """Run cmsh against the simulator in `directory`; the exit status."""
+def main(directory: str, head: str, tool: str, argv: list[str]) -> int:
+    """Run a tool (cmsh, cmha) of a head node against the simulator in `directory`; the exit status."""
     try:
         with open(os.path.join(directory, "cmd", "client.json")) as file:  # noqa: PTH118, PTH123
             settings = json.load(file)
@@ -23,7 +23,7 @@ def main(directory: str, argv: list[str]) -> int:
         link.connect(settings["socket"])
     except (OSError, ValueError):
         return failed(directory, UNREACHABLE)
-    first = {"argv": argv, "cwd": os.getcwd(), "tty": os.isatty(0)}  # noqa: PTH109
+    first = {"argv": argv, "head": head, "tool": tool, "cwd": os.getcwd(), "tty": os.isatty(0)}  # noqa: PTH109
     try:
         status = converse(link, first)
     except BrokenPipeError:
@@ -74,4 +74,4 @@ def failed(directory: str, text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]))

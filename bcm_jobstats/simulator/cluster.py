@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bcm_jobstats.simulator.schema import PROFILES
-from bcm_jobstats.simulator.switches import Switches
+from bcm_jobstats.simulator import replay, settings
+from bcm_jobstats.simulator.ha import kept_active
+from bcm_jobstats.simulator.headtree import roots
+from bcm_jobstats.simulator.layout import HEADS
 
 STOP_SECONDS = 20.0
 NODE_KINDS = ("process", "paper")
@@ -38,17 +40,27 @@ class Simulator:
         profile: str = "bcm10",
         nodes: int = 4,
         logins: int = 1,
+        heads: int = 1,
         node_kind: str = "process",
         switches: Mapping[str, str] | None = None,
     ) -> Simulator:
-        """Make a cluster under `directory` and start it; a directory that holds one goes on from its last state."""
-        if profile not in PROFILES or node_kind not in NODE_KINDS:
-            raise SimulatorError(f"simulator: profiles are {PROFILES}, kinds of node {NODE_KINDS}")
+        """Make a cluster under `directory` and start it; a directory that holds one goes on from its last state.
+
+        `profile` is a version of BCM or the file that `bcm-jobstats probe` wrote on a real head node. SimulatorError
+        when it cannot be.
+        """
+        if node_kind not in NODE_KINDS:
+            raise SimulatorError(f"simulator: kinds of node are {NODE_KINDS}")
+        if heads not in HEADS:
+            raise SimulatorError(f"simulator: a cluster has one head node or two, not {heads}")
         simulator = cls(Path(directory).absolute())
         if simulator.running:
             raise SimulatorError(f"simulator: already running in {simulator.directory}")
-        settings = {"profile": profile, "nodes": nodes, "logins": logins, "node_kind": node_kind}
-        simulator._write_settings(settings, switches)
+        given = {"profile": profile, "nodes": nodes, "logins": logins, "heads": heads, "node_kind": node_kind}
+        try:
+            settings.prepare(simulator.directory, given, switches)
+        except replay.TranscriptError as error:
+            raise SimulatorError(f"simulator: {error}") from error
         simulator._spawn()
         return simulator
 
@@ -56,19 +68,9 @@ class Simulator:
     def attach(cls, directory: Path | str) -> Simulator:
         """The cluster of a directory, which somebody started before."""
         simulator = cls(Path(directory).absolute())
-        if not (simulator.directory / "cmd" / "cluster.json").exists():
+        if not settings.exist(simulator.directory):
             raise SimulatorError(f"simulator: none in {directory}")
         return simulator
-
-    def _write_settings(self, settings: dict[str, Any], switches: Mapping[str, str] | None) -> None:
-        """What the daemon starts from; a directory that holds a cluster keeps it, and its switches unless given."""
-        file = self.directory / "cmd" / "cluster.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists():
-            settings = json.loads(file.read_text(encoding="utf-8"))
-        if switches is not None or "switches" not in settings:
-            settings["switches"] = Switches(switches).told()
-        file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
 
     def _spawn(self) -> None:
         """Start the daemon, with this very package on its path wherever the caller stands."""
@@ -88,8 +90,22 @@ class Simulator:
 
     @property
     def cmsh(self) -> Path:
-        """The cmsh of the head node."""
+        """The cmsh of the first head node."""
         return self.directory / "bin" / "cmsh"
+
+    def heads(self) -> dict[str, Path]:
+        """The head nodes and the root of each one's file tree; the first one's is the directory itself."""
+        return roots(self.directory, HEADS[settings.read(self.directory).get("heads", 1)])
+
+    @property
+    def active(self) -> str:
+        """The name of the active head node."""
+        return kept_active(self.directory / "cmd" / "ha.json") or next(iter(self.heads()))
+
+    @property
+    def https(self) -> str:
+        """Where the (first) head node answers JSON and REST over TLS: host:port; OSError when it does not run."""
+        return (self.directory / "cmd" / "https").read_text(encoding="ascii")
 
     @property
     def pid(self) -> int | None:
@@ -140,8 +156,8 @@ class Simulator:
 
     def status(self) -> dict[str, Any]:
         """What it is and how it goes."""
-        settings = json.loads((self.directory / "cmd" / "cluster.json").read_text(encoding="utf-8"))
-        told = {"directory": str(self.directory), "running": self.running, "pid": self.pid, **settings}
+        found = settings.read(self.directory)
+        told = {"directory": str(self.directory), "running": self.running, "pid": self.pid, **found}
         return {**told, **self.control({"op": "status"})["result"]} if told["running"] else told
 
     def state(self) -> dict[str, Any]:

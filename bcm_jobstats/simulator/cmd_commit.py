@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
-from bcm_jobstats.simulator import tables
+from bcm_jobstats.simulator import messages, rights, tables
 from bcm_jobstats.simulator.commits import Change, Problem, RefusedError, applied
-from bcm_jobstats.simulator.modes import MODES
+from bcm_jobstats.simulator.modes import MODES, MONITORING_HOME
 from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.places import Level
 from bcm_jobstats.simulator.schema import BCM10
@@ -25,6 +25,8 @@ def scope(session: Session) -> tuple[Optional[str], Optional[str]]:
     levels = session.places.levels
     if not levels:
         return None, None
+    if levels[0].mode == MONITORING_HOME:
+        return "monitoring", None
     return levels[0].mode, levels[0].chosen
 
 
@@ -35,9 +37,10 @@ def commit(session: Session, words: Words) -> None:
     pending = session.drafts.pending(*scope(session))
     if not pending:
         return
+    rights.check_commit(session.daemon, session.profile, pending)
     session.write("")  # a client that is gone commits nothing any more
     try:
-        tasks = session.daemon.commit(pending)
+        tasks = session.daemon.commit(pending, session.link)
     except RefusedError as refusal:
         session.write(validation_table(session, refusal.problems))
         session.failed = True
@@ -74,17 +77,24 @@ def _counts(pending: Sequence[Change]) -> str:
 def validation_table(session: Session, problems: Sequence[Problem]) -> str:
     """The table of a refused commit: the newer layout for roles and for BCM 11, else the one with codes."""
     newer = session.daemon.profile != BCM10 or any(problem.of_role for problem in problems)
-    longest = max(len(problem.message) for problem in problems)
+    told = [(problem.field, worded_message(session, problem.message)) for problem in problems]
+    longest = max(len(message) for _, message in told)
     rows: list[tables.Line]
     if newer:
         wide = max(65, longest)
         columns = [Column("Field", 24, 24), Column("Message", wide, wide)]
-        rows = [(problem.field, problem.message) for problem in problems]
+        rows = list(told)
     else:
         wide = max(28, longest)
         columns = [Column("Code", 5, 5), Column("Field", 24, 24), Column("Message", wide, wide)]
-        rows = [("1", problem.field, problem.message) for problem in problems]
+        rows = [("1", *row) for row in told]
     return tables.table(columns, rows)
+
+
+def worded_message(session: Session, message: str) -> str:
+    """A message of a validation table; those that a manual shows stay as they are."""
+    known = (messages.WLM_CLUSTER_UNSET, messages.CATEGORY_UNSET)
+    return message if message in known else messages.worded(message, session.daemon.switches["texts"])
 
 
 @command("refresh")

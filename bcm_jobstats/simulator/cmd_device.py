@@ -5,6 +5,7 @@ from __future__ import annotations
 from bcm_jobstats.simulator import messages, tables
 from bcm_jobstats.simulator.cells import node_status
 from bcm_jobstats.simulator.cmd_foreach import GROUPS
+from bcm_jobstats.simulator.cmd_partition import failover_status
 from bcm_jobstats.simulator.cmd_services import service_status
 from bcm_jobstats.simulator.noderanges import collapse, expand, natural
 from bcm_jobstats.simulator.options import options
@@ -13,14 +14,19 @@ from bcm_jobstats.simulator.session import Session, command
 from bcm_jobstats.simulator.tables import Column
 
 Words = tuple[str, ...]
-GROUPINGS = {"nodes=": "n", "category=": "c", "role=": "l", "overlay=": "e"}
+GROUPINGS = {
+    **{"nodes=": "n", "category=": "c", "role=": "l", "overlay=": "e", "image=": "m", "type=": "t", "rack=": "r"},
+    **{"status=": "s", "group=": "g", "chassis=": "h"},
+}
+OLDER_OVERVIEW = (16, 36, 10)
+"""The widths of the older layout of `roleoverview`: of Nodes only the longest line is public (bcm-facts §1.7)."""
 DRY_RUN = "Performing dry run (use synclog command to review result, then pass -w to perform real update)...\n"
 """Literal, bcm-facts §6."""
 
 
-def _nodes(session: Session, found: dict[str, str], rest: list[str]) -> list[str]:
+def chosen_nodes(session: Session, found: dict[str, str], rest: list[str]) -> list[str]:
     """The nodes that a command of device mode names, by -n, -c, -l, by name, or by the object in use."""
-    names = set(expand(rest))
+    names = set(expand(rest, session.read_file))
     for grouping, members in GROUPS.items():
         if grouping in found:
             names |= set(members(session, found[grouping]))
@@ -39,10 +45,13 @@ def status(session: Session, words: Words) -> None:
     if mode == "services":
         service_status(session, words)
         return
+    if mode == "failover":
+        session.write(failover_status(session))
+        return
     if mode != "device":
         raise messages.wrong_mode("status")
     found, rest = options(words, GROUPINGS)
-    names = _nodes(session, found, rest)
+    names = chosen_nodes(session, found, rest)
     if not names:
         names = sorted(session.places.entries(), key=natural)
     wide = 21 if session.daemon.profile == BCM10 else 26
@@ -69,16 +78,19 @@ def role_overview(session: Session, words: Words) -> None:
 
 
 def _overview(session: Session, found: dict[str, tuple[list[str], set[str], set[str]]]) -> str:
-    sizes = (16, 25, 10, 33, 8)
-    headers = ("Role", "Nodes", "Categories", "Configuration Overlays", "Nodes up")
+    sizes: tuple[int, ...] = (16, 25, 10, 33, 8)
+    headers: tuple[str, ...] = ("Role", "Nodes", "Categories", "Configuration Overlays", "Nodes up")
+    if session.daemon.switches["layouts"] == "older":
+        sizes, headers = OLDER_OVERVIEW, headers[:3]
     rows: list[tables.Line] = []
     for role, (nodes, categories, overlays) in sorted(found.items()):
         lists = [collapse(nodes), sorted(categories), sorted(overlays)]
-        cells = [tables.wrapped(names, size) for names, size in zip(lists, sizes[1:])]
+        cells = [tables.wrapped(names, size) for names, size in zip(lists, (*sizes[1:3], 33))]
         up = sum(node not in session.daemon.nodes.down for node in nodes)
         for at in range(max(len(cell) for cell in cells)):
             lines = [cell[at] if at < len(cell) else "" for cell in cells]
-            rows.append((role if at == 0 else "", *lines, f"{up} of {len(nodes)}" if at == 0 else ""))
+            row = (role if at == 0 else "", *lines, f"{up} of {len(nodes)}" if at == 0 else "")
+            rows.append(row[: len(sizes)])
     columns = [Column(header, size, size, cut=False) for header, size in zip(headers, sizes)]
     return tables.table(columns, rows)
 
@@ -90,7 +102,7 @@ def image_update(session: Session, words: Words) -> None:
         raise messages.wrong_mode("imageupdate")
     found, rest = options(words, {**GROUPINGS, "write": "w", "wait": ""})
     daemon = session.daemon
-    names = [name for name in _nodes(session, found, rest) if name in daemon.state.table("device")]
+    names = [name for name in chosen_nodes(session, found, rest) if name in daemon.state.table("device")]
     if not names:
         raise messages.usage("imageupdate [-w] [--wait] -n <nodes> | -c <category>")
     dry_run = "write" not in found
@@ -100,32 +112,3 @@ def image_update(session: Session, words: Words) -> None:
     if "wait" in found:
         work.result()
         session.write("imageupdate [ COMPLETED ]\n")
-
-
-@command("updateprovisioners")
-def update_provisioners(session: Session, words: Words) -> None:
-    """Tell the provisioning nodes that an image changed."""
-    del words
-    if session.places.here.mode != "softwareimage":
-        raise messages.wrong_mode("updateprovisioners")
-    session.write("Provisioning nodes will be updated in the background.\n")
-
-
-@command("provisioningstatus")
-def provisioning_status(session: Session, words: Words) -> None:
-    """What the provisioning system does: the older layout of bcm-facts §1.7."""
-    del words
-    if session.places.here.mode != "softwareimage":
-        raise messages.wrong_mode("provisioningstatus")
-    session.write(
-        "Provisioning subsystem status:\n"
-        "  idle, accepting requests\n"
-        "Update of provisioning nodes requested: no\n"
-        "Maximum number of nodes provisioning: 10000\n"
-        "Nodes currently provisioning: 0\n"
-        "Nodes waiting to be provisioned: <none>\n"
-        f"Provisioning node {session.daemon.head}:\n"
-        "  Max number of provisioning nodes: 10\n"
-        "  Nodes provisioning: 0\n"
-        "  Nodes currently being provisioned: <none>\n"
-    )

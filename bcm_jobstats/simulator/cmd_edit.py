@@ -80,7 +80,7 @@ def set_value(session: Session, words: Words) -> None:
     elif about.words:
         about.put(session, text_value(session, about.field, " ".join(about.words)))
     elif about.field.type == LONG:
-        session.daemon.faults.hang()  # cmsh opens an editor here, which nobody answers (bcm-facts §1.5)
+        session.hang()  # cmsh opens an editor here, which nobody answers (bcm-facts §1.5)
     else:
         raise messages.usage("set <property> <value>")
 
@@ -92,6 +92,11 @@ def _list(session: Session, words: Words) -> tuple[Target, list[str]]:
     if not about.words:
         raise messages.usage("append|removefrom <property> <value>")
     return about, list(about.value(session))
+
+
+def fold(about: Target, value: str) -> str:
+    """A value of a list for comparison: tokens are written in either case (AM11 §6.4)."""
+    return value.upper() if about.field.name == "tokens" else value
 
 
 @command("append")
@@ -106,8 +111,8 @@ def append(session: Session, words: Words) -> None:
 def remove_from(session: Session, words: Words) -> None:
     """Take values out of a list."""
     about, current = _list(session, words)
-    gone = set(checked_list(session, about.field, about.words, known=False))
-    about.put(session, [one for one in current if one not in gone])
+    gone = {fold(about, one) for one in checked_list(session, about.field, about.words, known=False)}
+    about.put(session, [one for one in current if fold(about, one) not in gone])
 
 
 @command("clear")

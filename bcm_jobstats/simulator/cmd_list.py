@@ -6,10 +6,14 @@ import re
 
 from bcm_jobstats.simulator import messages, tables
 from bcm_jobstats.simulator.cells import Cell, list_cell, submode_cell
+from bcm_jobstats.simulator.cmd_images import REVISION_MARK
 from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.modes import MODES
+from bcm_jobstats.simulator.kinds import CUSTOMIZATION
+from bcm_jobstats.simulator.modes import FORMAT_OVERLAY, MODES
 from bcm_jobstats.simulator.noderanges import natural
+from bcm_jobstats.simulator.olderlayouts import older_overlays
 from bcm_jobstats.simulator.options import options
+from bcm_jobstats.simulator.rolekinds import OTHER_CONFIGURATIONS
 from bcm_jobstats.simulator.schema import Row, Schema, Submode
 from bcm_jobstats.simulator.session import Session, command
 from bcm_jobstats.simulator.tables import Column
@@ -73,6 +77,8 @@ def _objects(session: Session, found: dict[str, str]) -> Printed:
     schema = schema_here(session)
     custom = found.get("format")
     told = custom or session.formats.get(session.places.here.mode) or default_format(session)
+    if told == FORMAT_OVERLAY and session.daemon.switches["layouts"] == "older":
+        return older_overlays(session)
     rows = [known_row(schema, name) for name, _ in pieces(told)]
     cells = [cell_of(session, row) for row in rows]
     entities = _chosen(session, found, schema)
@@ -87,9 +93,11 @@ def _chosen(session: Session, found: dict[str, str], schema: Schema) -> list[Ent
     if places.here.mode == "services":
         entries = {name: looked.entity for name, looked in places.services().items()}
     chosen = [entries[name] for name in sorted(entries, key=natural)]
+    if places.here.mode == "softwareimage" and "revisions" not in found:
+        chosen = [entity for entity in chosen if REVISION_MARK not in str(entity.values["name"])]
     if "type" in found:
         chosen = [entity for entity in chosen if entity.kind.lower() == found["type"].lower()]
-    keys = found.get("sort", "type" if places.here.mode == "device" else "")
+    keys = found.get("sort", session.sorts.get(places.here.mode, "type" if places.here.mode == "device" else ""))
     for key in reversed([key for key in keys.split(",") if key]):
         chosen.sort(key=cell_of(session, known_row(schema, key)))
     return chosen
@@ -97,11 +105,22 @@ def _chosen(session: Session, found: dict[str, str], schema: Schema) -> list[Ent
 
 def schema_here(session: Session) -> Schema:
     """The schema of the objects that live here."""
-    submode = session.places.submode()
-    kinds = submode.kinds if submode else MODES[session.places.here.mode].kinds
+    kinds = kinds_here(session)
     if not kinds:
         raise messages.wrong_mode("list")
     return session.catalogue[kinds[0]]
+
+
+def kinds_here(session: Session) -> tuple[str, ...]:
+    """The types of the objects here; in two submodes they are unknown, and a switch decides (bcm-facts §13 #2, #14)."""
+    mode, submode = session.places.here.mode, session.places.submode()
+    kinds = submode.kinds if submode else MODES[mode].kinds
+    switches = session.daemon.switches
+    if mode == "configurations" and switches["configuration_types"] == "accepted":
+        return (*kinds, *OTHER_CONFIGURATIONS)
+    if mode == "customizations" and switches["customizations"] == "accepted":
+        return (CUSTOMIZATION,)
+    return kinds
 
 
 def default_format(session: Session) -> str:
@@ -111,8 +130,8 @@ def default_format(session: Session) -> str:
 
 
 def row_named(schema: Schema, name: str) -> Row | None:
-    """A field or submode by name."""
-    return schema.fields.get(name) or schema.submodes.get(name)
+    """A field or submode by name; ``executionmultiplexer`` in a format is the submode with an s (AM11 App. L)."""
+    return schema.fields.get(name) or schema.submodes.get(name) or schema.submodes.get(name + "s")
 
 
 def known_row(schema: Schema, name: str) -> Row:
@@ -148,6 +167,15 @@ def columns_of(schema: Schema, told: str, *, lower: bool) -> list[Column]:
         header = name if lower else known_row(schema, name).label
         columns.append(Column(header + (" (key)" if name == schema.key else ""), *width))
     return columns
+
+
+@command("sort")
+def sort(session: Session, words: Words) -> None:
+    """Set the properties by which `list` sorts in this mode: ``sort a b`` (bcm-facts §1.4)."""
+    schema = schema_here(session)
+    for name in words:
+        known_row(schema, name)
+    session.sorts[session.places.here.mode] = ",".join(words)
 
 
 @command("format")

@@ -9,12 +9,14 @@ from bcm_jobstats.simulator.cells import get_text, show_cell, submode_cell
 from bcm_jobstats.simulator.entities import Entity
 from bcm_jobstats.simulator.modes import MODES
 from bcm_jobstats.simulator.resolver import names_in
-from bcm_jobstats.simulator.schema import Field
+from bcm_jobstats.simulator.schema import BCM11, Field
 from bcm_jobstats.simulator.session import Session, command
 from bcm_jobstats.simulator.tables import Column
 
 Words = tuple[str, ...]
-REFERENCES = {"nodes": "device", "categories": "category", "wlmcluster": "wlm"}
+UNSEEN = ("SlurmWlmCluster", "Category", "SoftwareImage")
+"""What nobody has seen a BCM 11 show (bcm-facts §13 #6)."""
+REFERENCES = {"powerdistributionunits": "device", "nodes": "device", "categories": "category", "wlmcluster": "wlm"}
 """Fields that refer to objects of a mode, where the field is not called as the mode."""
 
 
@@ -28,6 +30,9 @@ def show(session: Session, words: Words) -> None:
         for row in schema.rows
         if not (schema.kind == "SlurmWlmCluster" and row.name in ("servers", "submits", "clients"))
     ]
+    if schema.kind in UNSEEN and session.daemon.switches["show_labels"] == "other" and session.daemon.profile == BCM11:
+        session.write(tables.show([(label.title(), cell) for label, cell in rows], (40, 39)))
+        return
     session.write(tables.show(rows, schema.widths))
 
 
@@ -93,7 +98,7 @@ def _references(session: Session, entity: Entity, mode: str, name: str) -> Itera
     schema = session.places.schema(entity)
     for field in schema.fields.values():
         refers = REFERENCES.get(field.name, field.name) == mode and field.name != schema.key
-        if refers and name in names_in(entity, field.name):
+        if refers and name in [one.partition(":")[0] for one in names_in(entity, field.name)]:
             yield field.attribute
     for roles in entity.entries("roles").values():
         yield from _references(session, roles, mode, name)

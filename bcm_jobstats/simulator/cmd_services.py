@@ -10,7 +10,8 @@ from bcm_jobstats.simulator.tables import Column
 
 Words = tuple[str, ...]
 DONE = {"start": "started", "stop": "stopped", "restart": "restarted", "reset": "reset"}
-STATE_WIDTH = 8
+STATE_WIDTH, NARROW = 8, 7
+"""In tables, and for a single service: ``cups [STOPPED]``, ``node001.... cups [STOPPED ]`` (bcm-facts §1.7)."""
 
 
 def _nodes(session: Session) -> list[str]:
@@ -21,9 +22,9 @@ def _nodes(session: Session) -> list[str]:
     return sorted((name for name, d in devices.items() if d.values.get("category") == top.chosen), key=natural)
 
 
-def _bracket(state: ServiceState | None) -> str:
+def _bracket(state: ServiceState | None, width: int = STATE_WIDTH) -> str:
     told = state.value if state else ServiceState.DOWN.value
-    return f"[{told:^{STATE_WIDTH}}]"
+    return f"[{told:^{width}}]"
 
 
 def service_status(session: Session, words: Words) -> None:
@@ -38,7 +39,7 @@ def service_status(session: Session, words: Words) -> None:
         return
     found = states[nodes[0]] if nodes else {}
     if names:
-        session.write("".join(f"{name} {_bracket(found.get(name))}\n" for name in names))
+        session.write("".join(f"{name} {_bracket(found.get(name), NARROW)}\n" for name in names))
         return
     rows = [(name, _bracket(found.get(name))) for name in shown]
     session.write(tables.table([Column("Service", 12, 32), Column("Status", 11, 11)], rows))

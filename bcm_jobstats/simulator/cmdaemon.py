@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
+from bcm_jobstats.simulator import images, storage
 from bcm_jobstats.simulator.commits import Change, Problem, RefusedError, applied
 from bcm_jobstats.simulator.events import Events
 from bcm_jobstats.simulator.faults import (
     DROP_AFTER_COMMIT,
     DROP_BEFORE_COMMIT,
+    FAILOVER_AT_COMMIT,
     HANG_COMMIT,
     REFUSE_COMMIT,
     DroppedError,
     Faults,
 )
 from bcm_jobstats.simulator.following import Following
-from bcm_jobstats.simulator.images import clone_tree, remove_tree
+from bcm_jobstats.simulator.ha import Heads, Link
 from bcm_jobstats.simulator.noderunner import NodeRunner
+from bcm_jobstats.simulator.provisioners import Provisioners
+from bcm_jobstats.simulator.replay import NOTHING
 from bcm_jobstats.simulator.state import State, Store
 from bcm_jobstats.simulator.switches import Switches
 
@@ -30,15 +33,33 @@ Task = Callable[[], None]
 class CMDaemon:
     """The committed state, the log for tests, and the background work."""
 
-    def __init__(self, directory: Path, profile: str, state: State, runner: NodeRunner, switches: Switches) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        profile: str,
+        state: State,
+        runner: NodeRunner,
+        switches: Switches,
+        *,
+        ha: Optional[Heads] = None,
+    ) -> None:
+        """Without `ha` there is one head node, whose file tree is `directory`."""
         self.directory = directory
+        self.ha = ha or Heads({_head_of(state): directory}, directory / "cmd" / "ha.json")
         self.profile = profile
         self.switches = switches
+        self.transcript = NOTHING
         self.faults = Faults()
         self.events = Events()
         self.store = Store(directory / "cmd" / "state.json", state)
-        self.nodes = Following(lambda: self.state, runner, self.events, switches, self.on_disk)
+        spare = directory / "cmd" / "provisioner"
+        self.provisioners = Provisioners(self.ha, lambda: self._image_paths().values(), switches, self.events, spare)
+        self.nodes = Following(lambda: self.state, runner, self.events, switches, self.provisioners, trees=self.tree)
+        self._storage = storage.place(directory, self.ha, switches["shared_storage"])
+        storage.mount(self.ha, self._storage, switches["shared_storage"])
+        self.provisioners.begin()
         self.log: list[dict[str, Any]] = []
+        self.watchers: list[Callable[[list[Change]], None]] = []  # told of every commit
         self._log_lock = Lock()
         self._settle_due = False
         self._background = ThreadPoolExecutor(1, thread_name_prefix="cmdaemon")
@@ -46,36 +67,75 @@ class CMDaemon:
     @property
     def state(self) -> State:
         """What is committed now."""
-        return self.store.state
+        return self.store.resolving(self.switches["equal_priority"])
 
     @property
     def head(self) -> str:
-        """The name of the head node."""
-        return next(name for name, device in self.state.table("device").items() if device.kind == "HeadNode")
+        """The name of the active head node."""
+        return self.ha.active
 
     def on_disk(self, path: str) -> Path:
-        """Where a path of the head node lies under the simulator's directory."""
-        return self.directory / path.lstrip("/")
+        """Where a path of the active head node lies under the simulator's directory."""
+        return self.ha.root() / path.lstrip("/")
+
+    def tree(self, node: str) -> Optional[Path]:
+        """The file tree of a node or head; None for a node on paper."""
+        tree = self.ha.roots.get(node, self.directory / "nodes" / node)
+        return tree if tree.is_dir() else None
+
+    def _image_paths(self) -> dict[str, str]:
+        table = self.state.table("softwareimage")
+        return {name: str(image.values.get("path", "")) for name, image in table.items()}
 
     def record(self, entry: dict[str, Any]) -> None:
         """Note something in the log that tests read."""
         with self._log_lock:
             self.log.append(entry)
 
-    def commit(self, changes: list[Change]) -> list[Future[None]]:
-        """Make the changes durable, or raise RefusedError. What follows runs in the background: its futures."""
+    def commit(self, changes: list[Change], link: Optional[Link] = None) -> list[Future[None]]:
+        """Make the changes durable, or raise RefusedError. What follows runs in the background: its futures.
+
+        From a session that was cut off meanwhile (`link`) nothing is taken any more.
+        """
         self._faults_before()
         with self.store.changing() as before:
+            if link is not None and not self.ha.alive(link):
+                raise DroppedError
             self.store.replace(applied(before, changes))
             self.record({"commit": sorted(f"{change.mode} {change.key}" for change in changes)})
             self.nodes.flag_restarts(before)
-            tasks = [self.start(task) for task in self._image_work(changes)]
+            tasks = [self.start(task) for task in images.follow(changes, self._image_paths(), self.ha, self.events)]
+            for watcher in self.watchers:
+                watcher(changes)
             if self.switches["services_follow"] == "commit" and not self._settle_due:
                 self._settle_due = True
                 self.start(self._settle)
-        if self.faults.strike(DROP_AFTER_COMMIT):
+        if self._failover_struck("after") or self.faults.strike(DROP_AFTER_COMMIT):
             raise DroppedError
         return tasks
+
+    def failover(self, to: str = "", *, crash: bool = False, held: bool = False) -> None:
+        """Make the other head active, between commits; see `Heads.failover`."""
+        with self.store.changing():
+            self.ha.failover(to, crash=crash, held=held)
+            self._heads_changed()
+
+    def power_head(self, name: str, *, up: bool) -> None:
+        """Switch a head node on or off. When it was the active one, none is until a failover."""
+        with self.store.changing():
+            self.ha.power(name, up=up)
+            self._heads_changed()
+
+    def _heads_changed(self) -> None:
+        storage.mount(self.ha, self._storage, self.switches["shared_storage"])
+        self.nodes.down.difference_update(self.ha.roots)
+        self.nodes.down.update(self.ha.down)
+
+    def _failover_struck(self, when: str) -> bool:
+        fault = self.faults.strike(FAILOVER_AT_COMMIT, when=when)
+        if fault is not None:
+            self.failover(crash=fault.crash)
+        return fault is not None
 
     def _settle(self) -> None:
         """The nodes follow all commits up to now: commits in a row are followed once."""
@@ -84,35 +144,13 @@ class CMDaemon:
         self.nodes.settle()
 
     def _faults_before(self) -> None:
-        if self.faults.strike(DROP_BEFORE_COMMIT):
+        if self._failover_struck("before") or self.faults.strike(DROP_BEFORE_COMMIT):
             raise DroppedError
         if self.faults.strike(HANG_COMMIT):
             self.faults.hang()
         refusal = self.faults.strike(REFUSE_COMMIT)
         if refusal:
             raise RefusedError([Problem(refusal.field, refusal.message)])
-
-    def _image_work(self, changes: Iterable[Change]) -> list[Task]:
-        """The trees of images that were cloned, or removed with their data (bcm-facts §6)."""
-        tasks: list[Task] = []
-        for change in changes:
-            if change.mode == "softwareimage" and change.base is None and change.cloned_from:
-                tasks.append(self._copier(change.cloned_from, change.key))
-            elif change.mode == "softwareimage" and change.mine is None and change.delete_data and change.base:
-                tasks.append(self._remover(str(change.base.values.get("path", ""))))
-        return tasks
-
-    def _copier(self, source: str, name: str) -> Task:
-        def copy() -> None:
-            paths = [str(self.state.table("softwareimage")[one].values.get("path", "")) for one in (source, name)]
-            self.events.add([f"{self.head}: Started to copy: {paths[0]} -> {paths[1]}"])
-            clone_tree(*(self.on_disk(path) for path in paths))
-            self.events.add([f"{self.head}: Copied: {paths[0]} -> {paths[1]}"])
-
-        return copy
-
-    def _remover(self, path: str) -> Task:
-        return lambda: remove_tree(self.on_disk(path), self.directory)
 
     def start(self, work: Task) -> Future[None]:
         """Have something done in the background, in order."""
@@ -135,3 +173,7 @@ class CMDaemon:
         self.faults.end()
         self._background.shutdown(wait=True, cancel_futures=True)
         self.nodes.close()
+
+
+def _head_of(state: State) -> str:
+    return next(name for name, device in state.table("device").items() if device.kind == "HeadNode")

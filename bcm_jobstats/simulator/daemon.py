@@ -13,14 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bcm_jobstats.simulator import replay
 from bcm_jobstats.simulator.addresses import claim_network
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
-from bcm_jobstats.simulator.headtree import make_head, seed_paper_image
-from bcm_jobstats.simulator.layout import Layout, fresh
+from bcm_jobstats.simulator.ha import Heads
+from bcm_jobstats.simulator.headtree import make_head, roots, seed_paper_image
+from bcm_jobstats.simulator.https import serve as serve_https
+from bcm_jobstats.simulator.layout import HEADS, Layout, fresh
 from bcm_jobstats.simulator.noderunner import NodeRunner, SimulatedNode
 from bcm_jobstats.simulator.papernodes import PaperNodes
 from bcm_jobstats.simulator.server import Server
+from bcm_jobstats.simulator.settings import TRANSCRIPT
 from bcm_jobstats.simulator.state import State, load, write_atomically
+from bcm_jobstats.simulator.storage import place
 from bcm_jobstats.simulator.switches import Switches
 
 PAPER, PROCESS = "paper", "process"
@@ -52,11 +57,13 @@ def _serve(directory: Path, ready: int) -> None:
     _detach(directory)
     settings = json.loads((directory / "cmd" / "cluster.json").read_text(encoding="utf-8"))
     network, claim = claim_network(str(settings.get("network", "")))
-    layout = Layout(settings["profile"], settings["nodes"], settings["logins"], network)
+    head, passive = (*HEADS[settings.get("heads", 1)], "")[:2]
+    layout = Layout(settings["profile"], settings["nodes"], settings["logins"], network, head, passive)
     write_atomically(directory / "cmd" / "cluster.json", json.dumps({**settings, "network": network}, indent=1))
     daemon = _daemon(directory, layout, settings)
     path = _socket_path(directory)
     server = Server(path, daemon)
+    listeners = serve_https(daemon)
 
     def stop(number: int, frame: object) -> None:
         del number, frame
@@ -71,6 +78,8 @@ def _serve(directory: Path, ready: int) -> None:
     try:
         server.run()
     finally:
+        for listener in listeners.values():
+            listener.close()
         _end(directory, path, daemon)
         claim.close()
 
@@ -87,7 +96,8 @@ def _daemon(directory: Path, layout: Layout, settings: dict[str, Any]) -> CMDaem
     file = directory / "cmd" / "state.json"
     state = load(file) if file.exists() else fresh(layout)
     kind = settings["node_kind"]
-    make_head(directory, layout.profile, _seeder(kind))
+    heads = roots(directory, layout.heads)
+    make_head(directory, layout.profile, _seeder(kind), heads)
     switches = Switches(settings["switches"], directory / "cmd" / "switches.json")
     holder: dict[str, CMDaemon] = {}
 
@@ -95,8 +105,13 @@ def _daemon(directory: Path, layout: Layout, settings: dict[str, Any]) -> CMDaem
         if "daemon" in holder:
             holder["daemon"].events.add([text])
 
-    runner = _runner(directory, kind, state, tell)
-    daemon = holder["daemon"] = CMDaemon(directory, layout.profile, state, runner, switches)
+    ha = Heads(heads, directory / "cmd" / "ha.json")
+    shared = place(directory, ha, switches["shared_storage"])
+    runner = _runner(directory, kind, state, shared, tell)
+    daemon = holder["daemon"] = CMDaemon(directory, layout.profile, state, runner, switches, ha=ha)
+    transcript = directory / TRANSCRIPT
+    if transcript.exists():
+        daemon.transcript = replay.load(transcript)
     if kind == PROCESS:
         daemon.nodes.provision()
     return daemon
@@ -110,7 +125,7 @@ def _seeder(kind: str) -> Any:
     return seed_image
 
 
-def _runner(directory: Path, kind: str, state: State, tell: Any) -> NodeRunner:
+def _runner(directory: Path, kind: str, state: State, shared: Path, tell: Any) -> NodeRunner:
     devices = {name: device for name, device in state.table("device").items() if device.kind == "PhysicalNode"}
     nodes = [SimulatedNode(name, str(device.values["ip"])) for name, device in devices.items()]
     if kind == PAPER:
@@ -120,7 +135,7 @@ def _runner(directory: Path, kind: str, state: State, tell: Any) -> NodeRunner:
     nodes = [replace(node, root=directory / "nodes" / node.name) for node in nodes]
     for node in nodes:
         (directory / "nodes" / node.name).mkdir(parents=True, exist_ok=True)
-    return ProcessNodes(nodes, shared=directory / "cm" / "shared", on_event=tell)
+    return ProcessNodes(nodes, shared=shared, on_event=tell)
 
 
 def _socket_path(directory: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Callable, Protocol
 
 from bcm_jobstats.simulator import messages
+from bcm_jobstats.simulator.modes import MODES, MONITORING_HOME
 from bcm_jobstats.simulator.places import Level, Places
 
 
@@ -29,6 +30,8 @@ def enter_mode(session: Mover, mode: str, rest: tuple[str, ...]) -> None:
     """
     places = session.places
     old = places.levels
+    if mode == "monitoring":
+        mode = MONITORING_HOME
     if not rest:
         only = list(places.drafts.table(mode)) if mode == "wlm" else []
         session.go([Level(mode, only[0] if len(only) == 1 else None)])
@@ -46,7 +49,7 @@ def enter_mode(session: Mover, mode: str, rest: tuple[str, ...]) -> None:
 def enter_submode(places: Places, go: Callable[[list[Level]], None], word: str, rest: tuple[str, ...]) -> bool:
     """Enter a submode: of the object in use, or of the object named after it (``device roles node001``)."""
     levels = places.levels
-    if not levels or levels[-1].mode == "main":
+    if not levels or (len(levels) == 1 and not MODES[levels[0].mode].kinds):
         return False
     chosen = levels[-1].chosen
     if not rest and chosen is None:

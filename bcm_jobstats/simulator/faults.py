@@ -9,16 +9,25 @@ from typing import Any
 
 REFUSE_COMMIT, HANG_COMMIT, HANG_CONNECT = "refuse_commit", "hang_commit", "hang_connect"
 DROP_BEFORE_COMMIT, DROP_AFTER_COMMIT, DROP_OUTPUT = "drop_before_commit", "drop_after_commit", "drop_output"
+FAILOVER_AT_COMMIT = "failover_at_commit"
 EVENTS, EVENTS_ANYWAY = "events", "events_anyway"
+HTTP_HANG, HTTP_CUT, HTTP_GARBAGE = "http_hang", "http_cut", "http_garbage"
+HTTP_ERROR, HTTP_STATUS = "http_error", "http_status"
 KINDS = (
     REFUSE_COMMIT,  # the commit is refused with the validation table of field and message
     HANG_COMMIT,  # the commit is not begun until the hang is released
     HANG_CONNECT,  # the session does not begin until the hang is released
     DROP_BEFORE_COMMIT,  # the connection breaks, nothing was committed
     DROP_AFTER_COMMIT,  # the connection breaks, all was committed
+    FAILOVER_AT_COMMIT,  # the other head becomes active right `when` ("after", "before") the commit; `crash`: one dies
     DROP_OUTPUT,  # the connection breaks after so many lines of a session's output
     EVENTS,  # event lines come after so many lines of a piece of output, unless the session disabled or hid events
     EVENTS_ANYWAY,  # the same, whatever the session asked for
+    HTTP_HANG,  # an HTTPS request is not answered until the hang is released
+    HTTP_CUT,  # an HTTPS connection breaks in the middle of an answer
+    HTTP_GARBAGE,  # an HTTPS answer is no JSON
+    HTTP_ERROR,  # an HTTPS request is answered with an errormessage at HTTP 200, and nothing is done
+    HTTP_STATUS,  # an HTTPS request is answered with a status such as 503, and nothing is done
 )
 
 
@@ -35,6 +44,9 @@ class Fault:
     field: str = "name"
     message: str = "Refused by a fault"
     lines: int = 0
+    when: str = "after"
+    crash: bool = False
+    status: int = 500
     texts: tuple[str, ...] = ("bcm-head: Check 'ManagedServicesOk' is in state PASS",)
 
 
@@ -54,6 +66,8 @@ class Faults:
             raise ValueError(f"simulator: no fault {told.get('kind')!r}; there are {', '.join(KINDS)}")
         if "texts" in told:
             told["texts"] = tuple(told["texts"])
+        if told.get("when", "after") not in ("after", "before"):
+            raise ValueError(f"simulator: a fault comes after or before, not {told['when']!r}")
         with self._lock:
             self._armed.append(Fault(**told))
 
@@ -66,11 +80,11 @@ class Faults:
         """What is still armed."""
         return [{"kind": fault.kind, "nth": fault.nth} for fault in self._armed]
 
-    def strike(self, kind: str) -> Fault | None:
-        """The occasion for a kind of fault came: the fault that strikes now, if one does."""
+    def strike(self, kind: str, when: str = "") -> Fault | None:
+        """The occasion for a kind of fault (`when` it is told) came: the fault that strikes now, if one does."""
         with self._lock:
             for fault in self._armed:
-                if fault.kind == kind:
+                if fault.kind == kind and when in ("", fault.when):
                     fault.nth -= 1
                     if fault.nth == 0:
                         self._armed.remove(fault)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from threading import Event
 from typing import Callable, Optional
 
+from bcm_jobstats.simulator.configurations import Configurations, Trees
 from bcm_jobstats.simulator.events import Events
 from bcm_jobstats.simulator.noderunner import NodeRunner, ServiceState, Wish
+from bcm_jobstats.simulator.provisioners import Provisioners
 from bcm_jobstats.simulator.services import wanted
 from bcm_jobstats.simulator.state import State
 from bcm_jobstats.simulator.switches import Switches
@@ -23,16 +24,20 @@ class Following:
         runner: NodeRunner,
         events: Events,
         switches: Switches,
-        on_disk: Callable[[str], Path],
+        provisioners: Provisioners,
+        *,
+        trees: Trees = lambda node: None,
     ) -> None:
         self._state = state
         self.runner = runner
         self._events = events
         self._switches = switches
-        self._on_disk = on_disk
+        self._provisioners = provisioners
+        self.files = Configurations(trees, switches)
         self._closing = Event()
         self._wanted: dict[str, Mapping[str, Wish]] = {}
         self.down: set[str] = set()
+        self.shown: dict[str, tuple[str, str]] = {}  # node -> a state and remarks that only `status` shows
         self.restart_required: set[str] = set()
 
     def pause(self) -> None:
@@ -43,24 +48,31 @@ class Following:
         """Have nodes (all unless named) that are up run what the state wants."""
         state = self._state()
         known = set(state.table("device"))
-        now = wanted(state, known if nodes is None else known.intersection(nodes))
+        services_on = self._switches["role_services"] == "on"
+        now = wanted(state, known if nodes is None else known.intersection(nodes), on=services_on)
         kept = {} if nodes is None else self._wanted
         self._wanted = {name: wishes for name, wishes in {**kept, **now}.items() if name in known}
         up = {name: wishes for name, wishes in self._wanted.items() if name not in self.down}
+        restarts = self.files.follow(state, [name for name in now if name not in self.down])
+        running = [(node, name) for node, name in restarts if self.runner.states(node).get(name) is ServiceState.UP]
         self._events.add(self.runner.settle(up))
+        for node, service in running:
+            self.runner.act("restart", node, service)
 
     def provision(self) -> None:
         """Give every node the tree of its image, as at its first boot."""
         for path, members in self._by_image(self._state().table("device")).items():
-            self.runner.update(members, self._on_disk(path), dry_run=False)
+            self.runner.update(members, self._provisioners.source(path), dry_run=False)
 
     def update(self, nodes: Collection[str], head: str, *, dry_run: bool) -> None:
         """Sync images to nodes (imageupdate); their services follow. The texts are those of bcm-facts §6."""
         mode = "mode UPDATE, dry run = " + ("yes, no data changes!" if dry_run else "no")
+        if not dry_run:
+            self._provisioners.before_imageupdate()
         for path, members in self._by_image(node for node in nodes if node not in self.down).items():
             started = f"{head}: Provisioning started: sending {head}:{path} to"
             self._events.add(f"{started} {name}:/, {mode}" for name in members)
-            self.runner.update(members, self._on_disk(path), dry_run=dry_run)
+            self.runner.update(members, self._provisioners.source(path), dry_run=dry_run)
             self._events.add(f"{head}: Provisioning completed on node {name}" for name in members)
             if not dry_run:
                 self.restart_required.difference_update(members)
@@ -114,7 +126,8 @@ class Following:
 
     def status(self, name: str) -> str:
         """The state of a node as `list` and `status` print it."""
-        return "[  DOWN  ]" if name in self.down else "[   UP   ]"
+        state = self.shown.get(name, ("", ""))[0] or ("DOWN" if name in self.down else "UP")
+        return f"[{state:^8}]"
 
     def service_states(self, node: str) -> dict[str, ServiceState]:
         """The services of a node; a node that is down tells nothing."""

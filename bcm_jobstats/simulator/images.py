@@ -1,9 +1,42 @@
-"""Software images on the head node's disk: copying one, removing one (bcm-facts §6)."""
+"""Software images on the active head node's disk: copying one, removing one (bcm-facts §6)."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+if TYPE_CHECKING:
+    from bcm_jobstats.simulator.commits import Change
+    from bcm_jobstats.simulator.events import Events
+    from bcm_jobstats.simulator.ha import Heads
+
+Task = Callable[[], None]
+
+
+def follow(changes: Iterable[Change], paths: Mapping[str, str], heads: Heads, events: Events) -> Iterator[Task]:
+    """The work on disk for a commit: images that were cloned, or removed with their data. `paths` are all images'."""
+    for change in changes:
+        if change.mode != "softwareimage":
+            continue
+        if change.base is None and change.cloned_from:
+            yield _copier(paths.get(change.cloned_from, ""), paths[change.key], heads, events)
+        elif change.mine is None and change.delete_data and change.base:
+            yield _remover(str(change.base.values.get("path", "")), heads)
+
+
+def _copier(source: str, target: str, heads: Heads, events: Events) -> Task:
+    def copy() -> None:
+        events.add([f"{heads.active}: Started to copy: {source} -> {target}"])
+        clone_tree(*(heads.root() / path.lstrip("/") for path in (source, target)))
+        events.add([f"{heads.active}: Copied: {source} -> {target}"])
+
+    return copy
+
+
+def _remover(path: str, heads: Heads) -> Task:
+    return lambda: remove_tree(heads.root() / path.lstrip("/"), heads.root())
 
 
 def clone_tree(source: Path, target: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from bcm_jobstats.simulator.admin import control
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
 from bcm_jobstats.simulator.cmds import Session
+from bcm_jobstats.simulator.cmha import cmha
 from bcm_jobstats.simulator.faults import DroppedError
-from bcm_jobstats.simulator.headtree import make_head, seed_paper_image
+from bcm_jobstats.simulator.ha import Heads
+from bcm_jobstats.simulator.headtree import make_head, roots, seed_paper_image
 from bcm_jobstats.simulator.invocation import invoke
 from bcm_jobstats.simulator.layout import Layout, fresh
 from bcm_jobstats.simulator.noderunner import SimulatedNode
@@ -37,6 +39,14 @@ class Terminal:
     text: str = ""
     typed: list[str] = field(default_factory=list)
     tty: bool = False
+    head: str = ""
+
+    def lost(self) -> None:
+        """The connection is cut; the session notices by itself."""
+
+    def hang(self) -> None:
+        """Nobody waits in a test: whoever would hang is cut off."""
+        raise DroppedError
 
     def write(self, text: str) -> None:
         """Standard output."""
@@ -71,10 +81,12 @@ class InProcess:
         self, directory: Path, layout: Layout | None = None, switches: Mapping[str, str] | None = None
     ) -> None:
         layout = layout or Layout()
-        make_head(directory, layout.profile, seed_paper_image)
+        heads = roots(directory, layout.heads)
+        make_head(directory, layout.profile, seed_paper_image, heads)
         state = fresh(layout)
         nodes = [SimulatedNode(name, str(device.values["ip"])) for name, device in state.table("device").items()]
-        self.daemon = CMDaemon(directory, layout.profile, state, PaperNodes(nodes), Switches(switches))
+        ha = Heads(heads, directory / "cmd" / "ha.json")
+        self.daemon = CMDaemon(directory, layout.profile, state, PaperNodes(nodes), Switches(switches), ha=ha)
         self._printed: list[str] = []
         self.session = self.new_session()
 
@@ -98,15 +110,24 @@ class InProcess:
         """Return when the nodes have followed all commits."""
         self.daemon.wait_idle()
 
-    def cmsh(self, *argv: str, text: str = "", typed: tuple[str, ...] = ()) -> Answer:
-        """A run of cmsh with its own session; `text` is its standard input, or `typed` lines of a terminal."""
+    def cmsh(self, *argv: str, text: str = "", typed: tuple[str, ...] = (), head: str = "") -> Answer:
+        """A run of cmsh (on the active head unless named) with its own session.
+
+        `text` is its standard input, or `typed` are the lines of a terminal.
+        """
         answer = Answer()
-        terminal = Terminal(answer, text, list(typed), bool(typed))
+        terminal = Terminal(answer, text, list(typed), bool(typed), head)
         self.daemon.record({"argv": list(argv)})
         try:
-            answer.status = invoke(self.daemon, argv, self.daemon.directory, terminal)
+            answer.status = invoke(self.daemon, argv, self.daemon.ha.root(head), terminal)
         except DroppedError:
             answer.status = None
+        return answer
+
+    def cmha(self, *argv: str, head: str = "") -> Answer:
+        """A run of cmha, on the active head unless named."""
+        answer = Answer()
+        answer.status = cmha(self.daemon, argv, head or self.daemon.head, Terminal(answer))
         return answer
 
     def control(self, **order: object) -> object:

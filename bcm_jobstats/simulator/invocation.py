@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from getopt import GetoptError, gnu_getopt
+from getopt import GetoptError
 from pathlib import Path
 from typing import Optional, Protocol
 
-from bcm_jobstats.simulator import messages
+from bcm_jobstats.simulator import credentials, messages
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
 from bcm_jobstats.simulator.cmds import Session
+from bcm_jobstats.simulator.cmshoptions import USAGE, Options
+from bcm_jobstats.simulator.ha import Link, UnreachableError
 from bcm_jobstats.simulator.session import QuitError
 
-USAGE = """Usage:
-  cmsh [options] [hostname[:port]]
-  cmsh [options] -c <command>
-  cmsh [options] -f <filename>
-Options:
-  --help|-h, --noconnect|-u, --controlflag|-z, --color <yes/no>, --spool <dir>, --tty|-t, --noredirect|-r,
-  --norc|-n, --noquitconfirmation|-Q, --echo|-x, --quit|-q, --disablemultiline|-m, --hide-events,
-  --disable-events, --certificate|-i <file>, --key|-k <file>
-"""
-
-SHORT = "huztrnQxqmi:k:c:f:"
-LONG = [
-    *("help", "noconnect", "controlflag", "color=", "spool=", "tty", "noredirect", "norc", "noquitconfirmation"),
-    *("echo", "quit", "disablemultiline", "hide-events", "disable-events", "certificate=", "key=", "command=", "file="),
-]
-LETTERS = {"h": "help", "t": "tty", "n": "norc", "x": "echo", "q": "quit", "c": "command", "f": "file"}
+ETX = "\x03"
+PORT = "8081"
+"""CMDaemon's port (bcm-facts §1.1); the one on which the simulator listens is taken too."""
 
 RC_FILES = ("etc/cmshrc", "root/.cmshrc", "root/.cm/.cmshrc", "root/.cm/cmsh/.cmshrc")
 """Read in this order of places under the head node's directory; of the three in root's home the first wins."""
 
 
 class Client(Protocol):
-    """The other end: the process that was started as cmsh."""
+    """The other end: the process that was started as cmsh on the head node `head` ("": on the active one)."""
+
+    head: str
+
+    def lost(self) -> None:
+        """The connection is cut from this side."""
 
     def write(self, text: str) -> None:
         """Print on its standard output."""
@@ -46,6 +39,9 @@ class Client(Protocol):
     def is_tty(self) -> bool:
         """Whether its standard input is a terminal."""
 
+    def hang(self) -> None:
+        """Wait until it goes away."""
+
     def read_all(self) -> str:
         """All its standard input."""
 
@@ -53,29 +49,18 @@ class Client(Protocol):
         """One line at a prompt; None at the end of input."""
 
 
-@dataclass
-class Options:
-    """The command line of cmsh."""
-
-    given: dict[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def parse(argv: Sequence[str]) -> Options:
-        """The options by their long names. A hostname is accepted and not used: there is one head node."""
-        found, _ = gnu_getopt(list(argv), SHORT, LONG)
-        return Options({k[2:] if k.startswith("--") else LETTERS.get(k[1:], k[1:]): value for k, value in found})
-
-    def has(self, name: str) -> bool:
-        """Whether an option was given."""
-        return name in self.given
-
-
 def invoke(daemon: CMDaemon, argv: Sequence[str], cwd: Path, client: Client) -> int:
-    """Run cmsh with its arguments; the exit status."""
+    """Run cmsh with its arguments; the exit status. What a real head's transcript tells is given back as it is."""
+    recorded = daemon.transcript.find(argv)
+    if recorded:
+        client.write(recorded.stdout)
+        client.error(recorded.stderr)
+        return recorded.status
     try:
         options = Options.parse(argv)
     except GetoptError as error:
-        client.error(f"{messages.usage(str(error))}\n{USAGE}")
+        told = messages.worded(str(messages.usage(str(error))), daemon.switches["texts"])
+        client.error(f"{told}\n{USAGE}")
         return _status(daemon, failed=True)
     if options.has("help"):
         client.write(USAGE)
@@ -89,15 +74,53 @@ def _status(daemon: CMDaemon, *, failed: bool) -> int:
 
 
 def _run(daemon: CMDaemon, options: Options, cwd: Path, client: Client) -> bool:
+    root = daemon.ha.root(client.head)
+    try:
+        profile = credentials.profile_of(options.given, cwd, root, daemon.directory)
+        link = _link(daemon, options, client)
+    except messages.CmshError as error:
+        client.error(messages.worded(str(error), daemon.switches["texts"]) + "\n")
+        return True
     quiet = options.has("hide-events") or options.has("disable-events")
-    session = Session(daemon, client.write, client.error, events=not quiet)
+    session = Session(
+        daemon, client.write, client.error, events=not quiet, profile=profile, link=link, root=root, hang=client.hang
+    )
+    session.cwd, session.connected = cwd, not options.has("noconnect")
+    try:
+        return _session(session, options, client)
+    finally:
+        daemon.ha.disconnect(session.link)
+
+
+def _link(daemon: CMDaemon, options: Options, client: Client) -> Link:
+    """The connection to the CMDaemon of this head or of the host told: a passive head redirects to the active one."""
+    if options.has("noconnect"):
+        return Link(client.head, client.head, client.lost)
+    host, _, port = (options.hosts[0] if options.hosts else "").partition(":")
+    ports = [PORT, *([_https(daemon.directory)] if port else [])]
+    to = {"": "", "localhost": "", "127.0.0.1": "", "master": daemon.ha.active}.get(host, host)
+    if port and port not in ports:
+        raise messages.CmshError(messages.UNREACHABLE)
+    try:
+        return daemon.ha.connect(client.head, to, redirect=not options.has("noredirect"), lost=client.lost)
+    except UnreachableError as error:
+        raise messages.CmshError(messages.UNREACHABLE) from error
+
+
+def _https(directory: Path) -> str:
+    file = directory / "cmd" / "https"
+    return file.read_text(encoding="utf-8").strip().rpartition(":")[2] if file.is_file() else PORT
+
+
+def _session(session: Session, options: Options, client: Client) -> bool:
+    """Run all commands of one connected session; whether it failed."""
     try:
         if not options.has("norc"):
-            for text in _rc_texts(daemon.directory):
+            for text in _rc_texts(session.root):
                 session.run_line(text)
         session.echo = options.has("echo")
         session.quit_on_error = options.has("quit")
-        _feed(session, options, cwd, client)
+        _feed(session, options, client)
     except QuitError:
         pass
     failed = session.failed
@@ -112,29 +135,39 @@ def _rc_texts(directory: Path) -> list[str]:
     return [path.read_text(encoding="utf-8") for path in files if path.is_file()]
 
 
-def _feed(session: Session, options: Options, cwd: Path, client: Client) -> None:
+def _feed(session: Session, options: Options, client: Client) -> None:
+    mark = ETX if options.has("controlflag") else ""
     if options.has("command"):
-        session.run_line(options.given["command"])
+        _line(session, options.given["command"], client, mark)
     elif options.has("file"):
-        _run_file(session, client, cwd / options.given["file"])
+        _run_file(session, client, session.cwd / options.given["file"], mark)
     elif client.is_tty() or options.has("tty"):
         _interactive(session, client)
     else:
         for line in client.read_all().splitlines():
             client.write(line + "\n")  # standard input is echoed; -c and -f are not (bcm-facts §1.1)
-            session.run_line(line)
+            _line(session, line, client, mark)
 
 
-def _run_file(session: Session, client: Client, path: Path) -> None:
+def _line(session: Session, line: str, client: Client, mark: str) -> None:
+    """Run a line; with -z what it printed ends in ETX (where exactly the real cmsh prints it is an assumption)."""
+    try:
+        session.run_line(line)
+    finally:
+        if mark:
+            client.write(mark)
+
+
+def _run_file(session: Session, client: Client, path: Path, mark: str) -> None:
     try:
         # Standard input is the client's: the session runs in the daemon.
         text = client.read_all() if path == Path("/dev/stdin") else path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         session.failed = True
-        session.write(f"{error}\n")
+        session.tell_error(messages.CmshError(str(error)))
         return
     for line in text.splitlines():
-        session.run_line(line)
+        _line(session, line, client, mark)
 
 
 def _interactive(session: Session, client: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+from bcm_jobstats.simulator.otherkinds import other_schemas
 from bcm_jobstats.simulator.rolekinds import role_schemas
 from bcm_jobstats.simulator.schema import (
     BCM10,
@@ -26,6 +27,8 @@ from bcm_jobstats.simulator.schema import (
 )
 
 SERVICE = "OSServiceConfig"
+CUSTOMIZATION = "ConfigurationOverlayCustomization"
+"""What `add` makes in an overlay's customizations when the switch accepts it; its fields are unknown (§13 #14)."""
 
 _SERVICES = Submode("services", "Services", (SERVICE,), format="service:24,monitored:10,autostart:10")
 _ROLES = Submode("roles", "Roles", format="name:32")
@@ -47,6 +50,7 @@ _DEVICE: tuple[Row, ...] = (
     f("Network", TEXT, "internalnet"),
     f("Next install mode"),
     f("Notes", LONG),
+    f("Power distribution units", LIST),
     f("Rack"),
     f("Revision"),
     _ROLES,
@@ -54,6 +58,7 @@ _DEVICE: tuple[Row, ...] = (
     f("Software image", attribute="softwareImage"),
     Submode("staticroutes", "Static routes"),
     f("Status", COMPUTED),
+    f("Switch ports", LIST),
     f("Type", COMPUTED),
 )
 
@@ -83,7 +88,7 @@ _OVERLAY: tuple[Row, ...] = (
     f("Nodes", NODES),
     f("Categories", CATEGORIES),
     replace(_ROLES, told="names"),
-    Submode("customizations", "Customizations"),
+    Submode("customizations", "Customizations", format="name:32"),
 )
 
 _IMAGE: tuple[Row, ...] = (
@@ -177,6 +182,9 @@ def schemas(profile: str) -> dict[str, Schema]:
     told = [
         Schema("HeadNode", _DEVICE, "hostname", (39, 35)),
         Schema("PhysicalNode", _DEVICE, "hostname", (39, 35)),
+        Schema("LiteNode", _DEVICE, "hostname", (39, 35)),
+        Schema("PowerDistributionUnit", _DEVICE, "hostname", (39, 35)),
+        Schema(CUSTOMIZATION, (f("Name"), f("Revision"), no("Disabled"))),
         Schema("Category", _CATEGORY),
         Schema("ConfigurationOverlay", _OVERLAY),
         Schema("SoftwareImage", _IMAGE),
@@ -184,5 +192,6 @@ def schemas(profile: str) -> dict[str, Schema]:
         Schema("WlmCgroups", _CGROUPS),
         Schema(SERVICE, _service(profile), "service"),
         *role_schemas(),
+        *other_schemas(),
     ]
     return {schema.kind: replace(schema, rows=of_profile(schema.rows, profile)) for schema in told}

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bcm_jobstats.simulator.entities import Entity, Value
+from bcm_jobstats.simulator.otherkinds import standing
 from bcm_jobstats.simulator.rolekinds import ROLE_KINDS
 from bcm_jobstats.simulator.schema import BCM10
 from bcm_jobstats.simulator.state import State
 
 HEAD = "bcm-head"
+HEADS = {1: (HEAD,), 2: ("bcm-head-1", "bcm-head-2")}
+"""The names of one head, and of two."""
 HEAD_ROLES = ("backup", "boot", "firewall", "headnode", "monitoring", "provisioning", "storage")
 """The default roles of a head node (bcm-facts §3.1)."""
 
@@ -29,12 +32,19 @@ class Layout:
     logins: int = 1
     network: str = "127.77.7"
     head: str = HEAD
+    passive: str = ""
+    """The second head, where there are two (bcm-facts §10)."""
     bare: bool = False
     """Without overlays, categories but `default`, and nodes: a ground to rebuild a manual's example on."""
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The head nodes."""
+        return (self.head, self.passive) if self.passive else (self.head,)
+
     def address(self, number: int) -> str:
         """The address of the node with a number; what does not fit a /24 is paper, and spread over a /16."""
-        if self.nodes + self.logins < HEAD_ADDRESS:
+        if self.nodes + self.logins <= HEAD_ADDRESS - len(self.heads):
             return f"{self.network}.{number}"
         return f"127.{self.network.split('.')[1]}.{number // 250}.{number % 250 + 1}"
 
@@ -52,6 +62,7 @@ def fresh(layout: Layout) -> State:
             },
             "configurationoverlay": {} if layout.bare else _overlays(),
             "wlm": {WLM: _wlm(etc)},
+            **standing(layout.network),
         }
     )
 
@@ -71,11 +82,11 @@ def _wlm(etc: str) -> Entity:
 
 
 def _devices(layout: Layout) -> dict[str, Entity]:
-    head = Entity(
-        "HeadNode", {"hostname": layout.head, "ip": f"{layout.network}.{HEAD_ADDRESS}", "mac": "02:00:00:00:00:00"}
-    )
-    head.within("roles").update({name: _role(name) for name in HEAD_ROLES})
-    devices = {layout.head: head}
+    devices = {}
+    for number, name in enumerate(layout.heads):
+        address, mac = f"{layout.network}.{HEAD_ADDRESS - number}", f"02:00:{number:02X}:00:00:00"
+        devices[name] = Entity("HeadNode", {"hostname": name, "ip": address, "mac": mac})
+        devices[name].within("roles").update({role: _role(role) for role in HEAD_ROLES})
     if layout.bare:
         return devices
     digits = max(2, len(str(layout.nodes)))

@@ -7,9 +7,19 @@ Devices`, `No modified objects of type device`, the validation tables) stand whe
 
 from __future__ import annotations
 
+from zlib import crc32
+
 
 class CmshError(Exception):
     """A command that cmsh refuses; the text is what it prints."""
+
+
+def worded(text: str, wording: str) -> str:
+    """An error text as it is, or (`other`) in words that have nothing in common with it: see the switch `texts`."""
+    if wording == "plain":
+        return text
+    reason, _, about = text.partition(": ")
+    return f"cmsh: request refused, reason {crc32(reason.encode()) % 900 + 100}" + (f" ({about})" if about else "")
 
 
 def unknown_command(word: str) -> CmshError:
@@ -92,6 +102,11 @@ def service_failed(action: str, service: str, node: str) -> CmshError:
     return CmshError(f"Failed to {action} service {service} on: {node}")
 
 
+def passive_head(name: str) -> CmshError:
+    """A change ordered from the CMDaemon of the passive head, with --noredirect (that it is refused: bcm-facts §10)."""
+    return CmshError(f"{name} is not the active head node: no changes can be made here")
+
+
 UNREACHABLE = "Unable to connect to CMDaemon"
 """The daemon does not answer. `client.py` repeats this text: it imports nothing."""
 
@@ -123,3 +138,33 @@ def already_there(name: str) -> str:
 def gone(name: str) -> str:
     """An object changed here that another session removed."""
     return f"{name} does not exist any more"
+
+
+def not_connected() -> CmshError:
+    """A command that needs CMDaemon after --noconnect."""
+    return CmshError("Not connected to CMDaemon; connect first")
+
+
+def bad_certificate(what: str, file: str) -> CmshError:
+    """A certificate or key given with -i and -k that cmsh does not take."""
+    return CmshError(f"{what}: {file}")
+
+
+def not_allowed(profile: str, call: str) -> CmshError:
+    """A call that the certificate's profile does not allow: the literal text of the JSON interface (bcm-facts §8.1)."""
+    return CmshError(f"Your certificate (profile:{profile}) does not allow access to {call}")
+
+
+def no_files(node: str) -> str:
+    """What `pexec` prints for a simulated node that has no files and no shell."""
+    return f"simulator: {node} is a node on paper, it has no shell"
+
+
+def node_down(node: str) -> str:
+    """What `pexec` prints for a node that is down."""
+    return f"{node} is down"
+
+
+def too_long(seconds: float) -> str:
+    """What is printed after a shell command that did not end in time."""
+    return f"simulator: did not end within {seconds:g} s"

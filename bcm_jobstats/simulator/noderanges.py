@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Callable
 
 from bcm_jobstats.simulator.messages import bad_value
 
@@ -13,13 +14,22 @@ _NUMBERED = re.compile(r"^(.*?)(\d+)(\D*)$")
 RUN = 3
 """How many neighbours make a range: two are printed with a comma, three in dot form (bcm-facts §1.7)."""
 
+Read = Callable[[str], str]
 
-def expand(words: Iterable[str]) -> list[str]:
-    """The names that a node list stands for, each once, in the order given; ``-x`` takes names away again."""
+
+def _read(name: str) -> str:
+    return Path(name).read_text(encoding="utf-8")
+
+
+def expand(words: Iterable[str], read: Read = _read) -> list[str]:
+    """The names that a node list stands for, each once, in the order given; ``-x`` takes names away again.
+
+    `read` gives the text of a file, whose names ``^/path/file`` stands for.
+    """
     names: dict[str, None] = {}
     for item in (item for word in words for item in word.split(",") if item):
         if item.startswith("^"):
-            names.update(dict.fromkeys(expand(Path(item[1:]).read_text(encoding="utf-8").split())))
+            names.update(dict.fromkeys(expand(read(item[1:]).split(), read)))
         elif item.startswith("-"):
             for name in _item(item[1:]):
                 names.pop(name, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Optional
+from typing import Callable, Optional
 
 from bcm_jobstats.simulator import messages
 from bcm_jobstats.simulator.drafts import Drafts
@@ -25,6 +25,13 @@ class Level:
 
     mode: str
     chosen: Optional[str] = None
+    range: str = ""
+    """The selection of a `range`, as told in the prompt: ``-c default`` (bcm-facts §1.3, §1.6)."""
+
+    @property
+    def told(self) -> str:
+        """What prompts call the mode."""
+        return MODES[self.mode].told or self.mode if self.mode in MODES else self.mode
 
 
 class Places:
@@ -35,6 +42,7 @@ class Places:
         self.catalogue = catalogue
         self.levels: list[Level] = []
         self.state: State
+        self.services_on: Callable[[], bool] = lambda: True
 
     @property
     def here(self) -> Level:
@@ -42,6 +50,11 @@ class Places:
         if not self.levels:
             raise messages.no_object()
         return self.levels[-1]
+
+    @property
+    def ranged(self) -> bool:
+        """Whether a `range` is in force."""
+        return bool(self.levels) and bool(self.levels[0].range)
 
     def schema(self, entity: Entity) -> Schema:
         """The schema of an object."""
@@ -115,7 +128,7 @@ class Places:
             return merged((), holder)
         category = self.state.table("category").get(str(holder.values.get("category", "")))
         roles = self.state.resolver.roles_of(str(levels[0].chosen), holder)
-        return merged(roles.values(), category, holder)
+        return merged(roles.values(), category, holder, on=self.services_on())
 
     def held_roles(self) -> list[Held]:
         """The roles that `list` shows on a node or category: own and inherited ones."""
@@ -138,7 +151,8 @@ class Places:
         """``[bcm-head->configurationoverlay*[slurm-client*]->roles*[slurmclient*]]%`` (bcm-facts §1.3)."""
         steps = [host]
         for level, (mode_mark, object_mark) in zip(self.levels, self._marks()):
-            steps.append(level.mode + mode_mark + (f"[{level.chosen}{object_mark}]" if level.chosen else ""))
+            chosen = f"[{level.chosen}{object_mark}]" if level.chosen not in (None, level.mode) else ""
+            steps.append(level.told + mode_mark + (f"{{{level.range}}}" if level.range else chosen))
         return "[" + "->".join(steps) + "]% "
 
     def _marks(self) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bcm_jobstats.simulator.entities import Entity
 
 NODE_PRIORITY, CATEGORY_PRIORITY, DEFAULT_PRIORITY, IGNORED = 750, 250, 500, -1
+FIRST, LAST = "first", "last"
 NODE, OVERLAY, CATEGORY = "node", "overlay", "category"
 
 
@@ -48,10 +49,11 @@ class Resolver:
     """Effective roles of nodes and categories in one state: the highest priority wins, per whole role.
 
     Two overlays of one priority that give the same role are undocumented (bcm-facts §13 #16); here the one that
-    comes first in the alphabet wins.
+    comes first (or last) in the alphabet wins.
     """
 
-    def __init__(self, tables: Mapping[str, Mapping[str, Entity]]) -> None:
+    def __init__(self, tables: Mapping[str, Mapping[str, Entity]], equal_priority: str = FIRST) -> None:
+        self._last = equal_priority == LAST
         self.devices = tables.get("device", {})
         self._categories = tables.get("category", {})
         self.overlays = tables.get("configurationoverlay", {})
@@ -96,7 +98,7 @@ class Resolver:
     def _with_own(self, node: str, inherited: Roles, own: Mapping[str, Entity], direct: Iterable[str]) -> Roles:
         held = [*inherited.values(), *self._of_overlays(direct)]
         held += [Held(name, role, NODE, node, NODE_PRIORITY) for name, role in own.items()]
-        return _winners(held)
+        return _winners(held, last=self._last)
 
     def category_roles(self, category: str) -> Roles:
         """The roles of a category: its own, and those of overlays that name it (bcm-facts §1.7)."""
@@ -110,7 +112,7 @@ class Resolver:
             held = [Held(name, role, CATEGORY, category, CATEGORY_PRIORITY) for name, role in own.items()]
             held += self._of_overlays(self._by_category.get(category, ()) if category else ())
             held += self._of_overlays(self._heads if kind == "HeadNode" else ())
-            self._shared[key] = _winners(held)
+            self._shared[key] = _winners(held, last=self._last)
         return self._shared[key]
 
     def _of_overlays(self, names: Iterable[str]) -> list[Held]:
@@ -137,10 +139,15 @@ class Resolver:
         return [name for name in self.devices if role in self.roles(name)]
 
 
-def _winners(held: Iterable[Held]) -> Roles:
+def _winners(held: Iterable[Held], *, last: bool) -> Roles:
     best: Roles = {}
     for one in held:
         known = best.get(one.name)
-        if known is None or (-one.priority, one.holder) < (-known.priority, known.holder):
+        if known is None or one.priority > known.priority or _goes_first(one, known, last=last):
             best[one.name] = one
     return best
+
+
+def _goes_first(one: Held, known: Held, *, last: bool) -> bool:
+    equal = one.priority == known.priority and one.holder != known.holder
+    return equal and (one.holder > known.holder) == last

@@ -6,6 +6,7 @@ from bcm_jobstats.simulator.schema import (
     BCM11,
     CHOICE,
     FIXED,
+    LINES,
     LIST,
     LONG,
     NUMBER,
@@ -65,8 +66,13 @@ _SLURM_CLIENT: tuple[Row, ...] = (
     f("Core Spec Count", NUMBER),
     f("Mem Spec Limit"),
     f("GPU auto detect", CHOICE, "none", choices=("bcm", "none", "nrt", "nvml", "off", "oneapi", "rsmi")),
-    Submode("nodecustomizations", "Node Customizations"),
-    Submode("genericresources", "Generic Resources"),
+    Submode("nodecustomizations", "Node Customizations", ("NodeCustomization",), format="key:20,value:32,enabled:8"),
+    Submode(
+        "genericresources",
+        "Generic Resources",
+        ("GenericResource",),
+        format="alias:16,name:16,type:16,count:8,file:32",
+    ),
     f("Cpu Bindings", TEXT, "None"),
     no("Slurm hardware probe autodetect"),
     f("Memory autodetection slack", TEXT, "0.0%"),
@@ -114,9 +120,13 @@ ROLE_KINDS: dict[str, str] = {
     "backup": "BackupRole",
     "boot": "BootRole",
     "cgroupsupervisor": "CgroupSupervisorRole",
+    "cloudgateway": "CloudGatewayRole",
+    "docker::host": "DockerHostRole",
+    "etcd::host": "EtcdHostRole",
     "failover": "FailoverRole",
     "firewall": "FirewallRole",
     "headnode": "HeadNodeRole",
+    "kubelet": "KubeletRole",
     "login": "LoginRole",
     "monitoring": "MonitoringRole",
     "pbsproclient": "PbsProClientRole",
@@ -166,13 +176,18 @@ _STATIC: tuple[Row, ...] = (
     f("Filemask", TEXT, "0644"),
 )
 
+OTHER_CONFIGURATIONS = ("generated", "symlink", "templated")
+"""Types of configurations that may exist (bcm-facts §3.2); `add` takes them by the switch `configuration_types`."""
+
+_RESOURCE: tuple[Row, ...] = (f("Alias"), f("Name"), f("Type"), f("Count", NUMBER), f("File"), f("Cores"))
+
 _ENVIRONMENT: tuple[Row, ...] = (f("Name"), f("Value"), no("Node Environment"))
 
 _SNIPPET: tuple[Row, ...] = (
     f("Name"),
     f("Lines", "computed"),
     no("Disabled"),
-    f("Exclude list", LIST),
+    f("Exclude list", LINES),
     no("No new files"),
     yes("Mode sync"),
     no("Mode full"),
@@ -196,6 +211,9 @@ def role_schemas() -> list[Schema]:
     return [
         *roles,
         Schema("static", _STATIC),
+        *(Schema(kind, _STATIC[:-2]) for kind in OTHER_CONFIGURATIONS),
+        Schema("NodeCustomization", (f("Key"), f("Value"), yes("Enabled"), f("Notes", LONG)), "key"),
+        Schema("GenericResource", _RESOURCE, "alias"),
         Schema("GenericRoleEnvironment", _ENVIRONMENT),
         Schema("ExcludeListSnippet", _SNIPPET),
     ]

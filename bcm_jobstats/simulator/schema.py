@@ -12,18 +12,21 @@ from bcm_jobstats.simulator.entities import Entity, Value
 BCM10, BCM11 = "bcm10", "bcm11"
 PROFILES = (BCM10, BCM11)
 
-TEXT, LONG, BOOL, NUMBER, LIST, NODES, CATEGORIES, CHOICE, COMPUTED, FIXED = (
+TEXT, LONG, BOOL, NUMBER, LIST, LINES, NODES, CATEGORIES, CHOICE, COMPUTED, FIXED = (
     "text",  # one line
     "long",  # taken from a file when the value is a path (bcm-facts §1.5)
     "bool",
     "number",
     "list",
+    "lines",  # a list that `get` prints one a line (bcm-facts §1.7, AM11 §6.4)
     "nodes",  # a node list, printed in dot form
     "categories",
     "choice",  # one of some words
     "computed",  # not kept: worked out when it is printed
     "fixed",  # printed, never set
 )
+
+MANY = (LIST, LINES, NODES, CATEGORIES)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Field:
     @property
     def many(self) -> bool:
         """Whether it holds a list."""
-        return self.type in (LIST, NODES, CATEGORIES)
+        return self.type in MANY
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def f(label: str, type: str = TEXT, default: Value = "", **more: object) -> Fiel
     words = label.split()
     name = str(more.pop("name", "".join(words).lower()))
     attribute = str(more.pop("attribute", words[0].lower() + "".join(word.capitalize() for word in words[1:])))
-    if type in (LIST, NODES, CATEGORIES) and default == "":
+    if type in MANY and default == "":
         default = ()
     return Field(name, label, type, default, attribute=attribute, **more)  # type: ignore[arg-type]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Optional
 
 from bcm_jobstats.simulator.admin import control
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
+from bcm_jobstats.simulator.cmha import cmha
 from bcm_jobstats.simulator.faults import DROP_OUTPUT, HANG_CONNECT, DroppedError, Fault
 from bcm_jobstats.simulator.invocation import invoke
 
@@ -24,6 +26,7 @@ class Connection:
         self._lines = link.makefile("r", encoding="utf-8", newline="\n")
         self._tty = False
         self._daemon = daemon
+        self.head = ""
         self._drop: Optional[Fault] = None
         self._left = 0
 
@@ -44,6 +47,11 @@ class Connection:
         first = self.receive()
         if "control" in first:
             self.send(**control(self._daemon, first["control"]))
+            return
+        self.head = str(first.get("head", ""))
+        if first.get("tool") == "cmha":
+            self._daemon.record({"cmha": first["argv"]})
+            self.send(exit=cmha(self._daemon, first["argv"], self.head, self))
             return
         self._daemon.record({"argv": first["argv"]})
         if self._daemon.faults.strike(HANG_CONNECT):
@@ -68,6 +76,19 @@ class Connection:
     def error(self, text: str) -> None:
         """Print on the client's standard error."""
         self.send(err=text)
+
+    def lost(self) -> None:
+        """The head that served this client is not there for it any more: the connection breaks at once."""
+        with suppress(OSError):
+            self._link.shutdown(socket.SHUT_RDWR)
+
+    def hang(self) -> None:
+        """Wait until the client goes away: nobody answers whatever it opened (an editor). Nothing is left behind then.
+
+        The client waits for messages meanwhile, so that all this end can see is the end of the connection.
+        """
+        while True:
+            self.receive()
 
     def is_tty(self) -> bool:
         """Whether the client's standard input is a terminal."""

@@ -13,6 +13,9 @@ from bcm_jobstats.simulator.state import State
 ROLE_MARK = "belongstorole"
 """Kept on a service entry that only tunes a service of a role, so that it goes when the role goes."""
 
+BROUGHT = {"scaleserver": ("cm-scale",)}
+"""Services of roles that are not generic: the one that a transcript shows (bcm-facts §3.3)."""
+
 
 @dataclass(frozen=True)
 class Looked:
@@ -32,23 +35,26 @@ Services = dict[str, Looked]
 
 
 def role_services(roles: Iterable[Held]) -> list[str]:
-    """The services that generic roles with `Add services yes` bring (bcm-facts §3.2)."""
+    """The services that roles with `Add services yes` bring (bcm-facts §3.2)."""
     return [
         service
         for held in roles
-        if held.role.kind == "GenericRole" and held.role.values.get("addservices", "yes") == "yes"
-        for service in names_in(held.role, "services")
+        if held.role.values.get("addservices", "yes") == "yes"
+        for service in (
+            names_in(held.role, "services") if held.role.kind == "GenericRole" else BROUGHT.get(held.name, ())
+        )
     ]
 
 
-def from_roles(service: str) -> Entity:
-    """The entry of a service that a role brings: monitored and autostarted (presumed, bcm-facts §13 #15)."""
-    return Entity("OSServiceConfig", {"service": service, ROLE_MARK: "yes", "monitored": "yes", "autostart": "yes"})
+def from_roles(service: str, *, on: bool = True) -> Entity:
+    """The entry of a service that a role brings: monitored and autostarted (presumed, bcm-facts §13 #15) if `on`."""
+    values = {"monitored": "yes", "autostart": "yes"} if on else {}
+    return Entity("OSServiceConfig", {"service": service, ROLE_MARK: "yes", **values})
 
 
-def merged(roles: Iterable[Held], *holders: Entity | None) -> Services:
+def merged(roles: Iterable[Held], *holders: Entity | None, on: bool = True) -> Services:
     """Services of roles, then of the holders, of which a later one overrules an earlier (category, then device)."""
-    found = {name: Looked(from_roles(name), True) for name in role_services(roles)}
+    found = {name: Looked(from_roles(name, on=on), True) for name in role_services(roles)}
     for holder in holders:
         for name, entity in (holder.entries("services") if holder is not None else {}).items():
             brought = name in found and found[name].of_role
@@ -57,14 +63,14 @@ def merged(roles: Iterable[Held], *holders: Entity | None) -> Services:
     return found
 
 
-def services_of(state: State, node: str, device: Entity | None = None) -> Services:
+def services_of(state: State, node: str, device: Entity | None = None, *, on: bool = True) -> Services:
     """The services in effect on a node."""
     device = device or state.table("device")[node]
     category = state.table("category").get(str(device.values.get("category", "")))
-    return merged(state.resolver.roles_of(node, device).values(), category, device)
+    return merged(state.resolver.roles_of(node, device).values(), category, device, on=on)
 
 
-def wanted(state: State, nodes: Iterable[str]) -> dict[str, Mapping[str, Wish]]:
+def wanted(state: State, nodes: Iterable[str], *, on: bool = True) -> dict[str, Mapping[str, Wish]]:
     """What every node should run. Nodes with the same roles and nothing of their own share one answer."""
     shared: dict[tuple[int, str], tuple[object, Mapping[str, Wish]]] = {}
     result: dict[str, Mapping[str, Wish]] = {}
@@ -72,15 +78,15 @@ def wanted(state: State, nodes: Iterable[str]) -> dict[str, Mapping[str, Wish]]:
     for node in nodes:
         device = devices[node]
         if device.entries("services"):
-            result[node] = _wishes(state, node, device)
+            result[node] = _wishes(state, node, device, on)
             continue
         roles = state.resolver.roles_of(node, device)
         key = (id(roles), str(device.values.get("category", "")))
         if key not in shared:
-            shared[key] = (roles, _wishes(state, node, device))  # with the roles, so that their id stays theirs
+            shared[key] = (roles, _wishes(state, node, device, on))  # with the roles, so that their id stays theirs
         result[node] = shared[key][1]
     return result
 
 
-def _wishes(state: State, node: str, device: Entity) -> Mapping[str, Wish]:
-    return {name: looked.wish for name, looked in services_of(state, node, device).items()}
+def _wishes(state: State, node: str, device: Entity, on: bool) -> Mapping[str, Wish]:
+    return {name: looked.wish for name, looked in services_of(state, node, device, on=on).items()}

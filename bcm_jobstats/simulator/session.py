@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Callable, Optional
 
-from bcm_jobstats.simulator import grammar, messages, shellish
+from bcm_jobstats.simulator import credentials, grammar, messages, ranges, rights, scripts, shellish
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
 from bcm_jobstats.simulator.commits import RefusedError
 from bcm_jobstats.simulator.drafts import Drafts
 from bcm_jobstats.simulator.entering import enter_mode, enter_submode
-from bcm_jobstats.simulator.faults import EVENTS, EVENTS_ANYWAY
+from bcm_jobstats.simulator.faults import EVENTS, EVENTS_ANYWAY, DroppedError
 from bcm_jobstats.simulator.grammar import Command
+from bcm_jobstats.simulator.ha import CHANGING, Link
 from bcm_jobstats.simulator.kinds import schemas
 from bcm_jobstats.simulator.modes import MODES, OTHER_MODES
 from bcm_jobstats.simulator.places import Level, Places
@@ -21,6 +23,9 @@ from bcm_jobstats.simulator.places import Level, Places
 Handler = Callable[["Session", tuple[str, ...]], None]
 COMMANDS: dict[str, Handler] = {}
 """The commands by name; the modules of commands enter themselves here."""
+
+OFFLINE = frozenset(("connect", "disconnect", "quit", "exit", "help", "color", "delimiter", "alias", "unalias", "run"))
+"""The commands that need no CMDaemon: all there is after --noconnect."""
 
 ALIASES = {
     "ls": ("list",),
@@ -60,8 +65,22 @@ class Session:
         error: Optional[Callable[[str], None]] = None,
         *,
         events: bool = False,
+        profile: str = rights.ADMIN,
+        hang: Optional[Callable[[], None]] = None,
+        root: Optional[Path] = None,
+        link: Optional[Link] = None,
     ) -> None:
         self.daemon = daemon
+        self.link = link or daemon.ha.connect()
+        self.profile = profile
+        self.hang = hang or daemon.faults.hang
+        self.root = root or daemon.ha.root(self.link.here)
+        self.cwd = self.root
+        self.connected = True
+        self.aliases: dict[str, str] = {}
+        self.sorts: dict[str, str] = {}
+        self.ranged: list[str] = []
+        self.depth = 0
         self._write = write
         self._error = error if daemon.switches["errors_to"] == "stderr" else None
         self.show_events = events
@@ -70,6 +89,7 @@ class Session:
         self._submodes = {name for schema in self.catalogue.values() for name in schema.submodes}
         self.drafts = Drafts(lambda: daemon.state)
         self.places = Places(self.drafts, self.catalogue)
+        self.places.services_on = lambda: daemon.switches["role_services"] == "on"
         self.before: list[Level] = []
         self.loop_body = ""
         self.delimiter = ""
@@ -123,13 +143,15 @@ class Session:
     def run_command(self, text: str) -> None:
         """Run one command as written: shell commands and substitutions as cmsh does them (bcm-facts §1.2)."""
         self.failed = False
+        if self.connected and not self.daemon.ha.alive(self.link):
+            raise DroppedError
         self.places.state = self.daemon.state
         try:
             if text.startswith("!"):
-                self.write(shellish.run(text[1:], self.daemon.directory))
+                self.write(shellish.run(text[1:], self.root))
                 return
             if "`" in text:
-                text = shellish.substitute(text, self.daemon.directory)
+                text = shellish.substitute(text, self.root)
             self._run(parsed(text))
         except messages.CmshError as error:
             self._fail(error)
@@ -139,8 +161,12 @@ class Session:
             self._fail(messages.CmshError(str(error)))
 
     def _fail(self, error: messages.CmshError) -> None:
-        (self._error or self._write)(f"{error}\n")
+        self.tell_error(error)
         self.failed = True
+
+    def tell_error(self, error: messages.CmshError) -> None:
+        """Print an error where errors go."""
+        (self._error or self._write)(messages.worded(str(error), self.daemon.switches["texts"]) + "\n")
 
     def _run(self, told: Command) -> None:
         if not told.words:
@@ -152,31 +178,48 @@ class Session:
         kept: list[str] = []
         with self.kept(kept):
             self.execute(told.words)
-        directory, output = self.daemon.directory, "".join(kept)
+        directory, output = self.root, "".join(kept)
         if told.pipe:
             self.write(shellish.pipe(told.pipe, output, directory))
         else:
-            shellish.redirect(told.redirect, output, directory, append=told.append)
+            target = credentials.place(told.redirect, directory, directory)
+            shellish.redirect(target, output, append=told.append)
 
     def execute(self, words: Sequence[str]) -> None:
         """Run a command in words: a mode, a submode of the object in use, or a command proper."""
         word, rest = words[0], tuple(words[1:])
         if word in ALIASES:
             self.execute((*ALIASES[word], *rest))
+        elif not self.connected and word not in OFFLINE:
+            raise messages.not_connected()
         elif word in MODES:
             enter_mode(self, word, rest)
         elif word in OTHER_MODES:
             raise messages.not_simulated(word)
+        elif self.places.ranged and word not in ranges.ONCE:
+            ranges.each(self, words)
         elif word not in self._submodes or not enter_submode(self.places, self.go, word, rest):
-            handler = COMMANDS.get(word)
-            if handler is None:
-                raise messages.unknown_command(word)
+            self._handle(word, rest)
+
+    def _handle(self, word: str, rest: tuple[str, ...]) -> None:
+        """Run a command proper, if the certificate's profile allows it; else a file NAME.cmsh that is called so."""
+        handler = COMMANDS.get(word)
+        if handler is not None:
+            if word in CHANGING and self.link.head != self.daemon.ha.active:
+                raise messages.passive_head(self.link.head)
+            rights.check(self.daemon, self.profile, word, self.places.levels)
             handler(self, rest)
+        elif not scripts.run_named(self, word, rest):
+            raise messages.unknown_command(word)
 
     def go(self, levels: list[Level]) -> None:
         """Be somewhere else; `goto -` leads back."""
         self.before = self.places.levels
         self.places.levels = levels
+
+    def read_file(self, name: str) -> str:
+        """The text of a file of the head node that a command names."""
+        return credentials.found(name, self.cwd, self.root).read_text(encoding="utf-8")
 
     def prompt(self) -> str:
         """The prompt of an interactive session."""
@@ -186,5 +229,6 @@ class Session:
         """The end of the session: pending changes are dropped, or committed when the switch says `keep`."""
         pending = self.drafts.pending()
         if pending and self.daemon.switches["uncommitted"] == "keep":
-            with suppress(RefusedError):  # nobody is left to be told
-                self.daemon.commit(pending)
+            with suppress(RefusedError, messages.CmshError):  # nobody is left to be told
+                rights.check_commit(self.daemon, self.profile, pending)
+                self.daemon.commit(pending, self.link)

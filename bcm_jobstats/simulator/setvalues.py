@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from bcm_jobstats.simulator import messages, noderanges
-from bcm_jobstats.simulator.schema import BOOL, CATEGORIES, CHOICE, LONG, NODES, NUMBER, Field
+from bcm_jobstats.simulator import credentials, messages, noderanges
+from bcm_jobstats.simulator.schema import BOOL, CATEGORIES, CHOICE, LINES, LONG, NODES, NUMBER, Field
 from bcm_jobstats.simulator.session import Session
 
 TRUE, FALSE = ("yes", "1", "on", "true"), ("no", "0", "off", "false")
@@ -58,17 +57,17 @@ def _loaded(session: Session, value: str) -> str:
     """A long text is taken from the file that the value names, looked for on the head node first (bcm-facts §1.5)."""
     if not value.startswith("/"):
         return value
-    for path in (session.daemon.on_disk(value), Path(value)):
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-    return value
+    path = credentials.found(value, session.cwd, session.root)
+    return path.read_text(encoding="utf-8") if path.is_file() else value
 
 
 def checked_list(session: Session, field: Field, values: Iterable[str], *, known: bool = True) -> list[str]:
     """The values of a list field: node lists expanded and sorted, names of nodes and categories checked."""
+    if field.type == LINES:
+        return list(values)
     if field.type not in (NODES, CATEGORIES):
         return [one for value in values for one in value.split(",") if one]
-    names = noderanges.expand(values)
+    names = noderanges.expand(values, session.read_file)
     mode = "device" if field.type == NODES else "category"
     for name in names:
         if known and session.drafts.get(mode, name) is None:

@@ -3,27 +3,48 @@ not quote or refuse them is caught by a test (bcm-facts §1.2)."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from bcm_jobstats.simulator.messages import unbalanced
+from bcm_jobstats.simulator.messages import too_long, unbalanced
 
 HEADER_LINES = 2
+SECONDS, GRACE = 120.0, 1.0
+"""How long a shell command may take, and how much later its output is given up."""
+KILLED = (-9, 137)
+NOTHING: Mapping[str, str] = {}
 SHELL = "/bin/sh"
 
 
-def run(command: str, directory: Path, text: str = "") -> str:
-    """The output of a shell command, errors included."""
-    done = subprocess.run(
-        [SHELL, "-c", command],
+def run(
+    command: str, directory: Path, text: str = "", *, seconds: float = SECONDS, environment: Mapping[str, str] = NOTHING
+) -> str:
+    """The output of a shell command, errors included. One that takes too long is ended with all it started.
+
+    The time is kept by timeout(1), so that nothing goes on for longer when the daemon ends meanwhile.
+    """
+    shell = subprocess.Popen(
+        ["timeout", "--signal=KILL", f"{seconds:g}", SHELL, "-c", command],
         cwd=directory,
-        input=text,
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
+        errors="replace",
+        start_new_session=True,
     )
-    return done.stdout
+    with shell:
+        try:
+            output = shell.communicate(text, seconds + GRACE)[0]
+        except subprocess.TimeoutExpired as late:  # a process that left the group holds the pipe
+            output = late.output.decode("utf-8", "replace") if isinstance(late.output, bytes) else ""
+            for stream in (shell.stdin, shell.stdout):
+                if stream is not None:
+                    stream.close()
+    return output + (too_long(seconds) + "\n" if shell.returncode in KILLED else "")
 
 
 def substitute(text: str, directory: Path) -> str:
@@ -57,7 +78,7 @@ def pipe(command: str, output: str, directory: Path) -> str:
     return run(command, directory, output)
 
 
-def redirect(target: str, output: str, directory: Path, *, append: bool) -> None:
+def redirect(target: Path, output: str, *, append: bool) -> None:
     """Output into a file."""
-    with (directory / target).open("a" if append else "w", encoding="utf-8") as stream:
+    with target.open("a" if append else "w", encoding="utf-8") as stream:
         stream.write(output)

@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 
 from bcm_jobstats.simulator.entities import Entity
-from bcm_jobstats.simulator.resolver import Resolver
+from bcm_jobstats.simulator.resolver import FIRST, Resolver
 
 Tables = dict[str, dict[str, Entity]]
 
@@ -23,6 +23,8 @@ class State:
     """What is committed at one moment: mode -> name -> object. Never changed: a commit makes the next one."""
 
     tables: Mapping[str, Mapping[str, Entity]]
+    equal_priority: str = FIRST
+    """Which of two overlays of one priority wins, by name (bcm-facts §13 #16)."""
 
     def table(self, mode: str) -> Mapping[str, Entity]:
         """The objects of a mode."""
@@ -31,7 +33,7 @@ class State:
     @cached_property
     def resolver(self) -> Resolver:
         """Who has which role, worked out once for this picture."""
-        return Resolver(self.tables)
+        return Resolver(self.tables, self.equal_priority)
 
     def copy(self) -> Tables:
         """The tables to build the next picture from; the objects are shared, and replaced rather than changed."""
@@ -54,6 +56,13 @@ class Store:
         self.state = state
         self._write(state)
 
+    def resolving(self, equal_priority: str) -> State:
+        """The state, in which overlays of one priority are resolved as told."""
+        if self.state.equal_priority != equal_priority:
+            with self._lock:
+                self.state = State(self.state.tables, equal_priority)
+        return self.state
+
     @contextmanager
     def changing(self) -> Iterator[State]:
         """The state while nobody else can replace it."""
@@ -62,7 +71,7 @@ class Store:
 
     def replace(self, tables: Tables) -> None:
         """The next state: on disk before anybody sees it."""
-        state = State(tables)
+        state = State(tables, self.state.equal_priority)
         with self._lock:
             self._write(state)
             self.state = state

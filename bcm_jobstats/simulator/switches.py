@@ -12,9 +12,26 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "empty_get": ("line", "nothing"),  # `get` of an empty property prints an empty line or nothing
     "json_cells": ("cut", "full"),  # whether `list -d {}` cuts cells at the column width
     "get_nodes": ("ranges", "names"),  # whether `get nodes` prints node001..node003 or every name
-    "generic_assign": ("yes", "no"),  # whether `assign generic::NAME` makes a role (§13 #1)
+    # how a new generic role is assigned (§13 #1): generic::NAME, `assign generic NAME`, `assign GenericRole NAME`, not
+    "generic_assign": ("yes", "typed", "class", "no"),
     "errors_to": ("stdout", "stderr"),  # where error texts go
+    "overlay_calls": ("cmdevice", "cmpart", "none"),  # the JSON service with the calls of overlays (§13 #7)
+    "json_references": ("uuid", "name"),  # how JSON writes overlay.nodes and .categories, device.category (§13 #7)
+    "json_generic_name": ("prefixed", "bare"),  # whether a generic role's name in JSON has its `generic::` (§13 #7)
+    "rest_roles": ("effective", "own"),  # whether /rest/v1/device tells inherited roles (§13 #9)
+    "pythoncm": ("own", "3.9", "3.12", "none"),  # the Python of the head's pythoncm; own = that of the simulator (§7)
     "services_follow": ("commit", "imageupdate"),  # when role services appear on running nodes (§13 #11)
+    "configuration_types": ("refused", "accepted"),  # whether `configurations` have types other than static (§13 #2)
+    "configuration_removal": ("keep", "delete"),  # what becomes of a configuration's file when its entry goes
+    "texts": ("plain", "other"),  # two wordings of every error text nobody has seen (§13 #5)
+    "show_labels": ("plain", "other"),  # labels and widths of wlm, category and softwareimage `show` in 11 (§13 #6)
+    "hainfo": ("absent", "present"),  # whether `main; hainfo` is a command (§13 #13)
+    "customizations": ("refused", "accepted"),  # whether `add` works in an overlay's customizations (§13 #14)
+    "role_services": ("on", "off"),  # whether services that a role brings are monitored and autostarted (§13 #15)
+    "equal_priority": ("first", "last"),  # which of two overlays of one priority wins, by name (§13 #16)
+    "layouts": ("mixed", "older", "newer"),  # overlay list, roleoverview, provisioningstatus: two layouts each (§1.7)
+    "shared_storage": ("nas", "das"),  # /cm/shared of two heads: on both, or on the active one only (§10); at start
+    "provisioners": ("always", "dirty"),  # whether imageupdate sends images of 5 minutes ago, too (§6, §11.19)
 }
 """The switches and their values; the first is the default."""
 

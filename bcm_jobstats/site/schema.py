@@ -150,6 +150,22 @@ class Bcm:
     """How BCM is spoken to."""
 
     timeout: Duration = setting(Duration(60_000), words.DURATION, "How long one call to BCM may take.")
+    address: str = setting("localhost:8081", words.ADDRESS, "Where CMDaemon answers JSON and REST.")
+    certificate: Optional[str] = optional(
+        words.ABSOLUTE,
+        "A certificate with fewer rights than root's own (see: bcm-jobstats certificate).",
+        "/etc/bcm-jobstats/apply.pem",
+    )
+    key: Optional[str] = optional(words.ABSOLUTE, "The private key of that certificate.", "/etc/bcm-jobstats/apply.key")
+    ca: str = setting("/cm/local/apps/cmd/etc/cacert.pem", words.ABSOLUTE, "The authority of BCM's certificates.")
+    commands: bool = setting(True, words.SWITCH, "Whether cmsh on the head nodes gets the commands jobstats-....")
+    metrics: bool = setting(False, words.SWITCH, "Whether BCM samples the exporters too, for Base View's own charts.")
+
+
+def certificate_and_key(bcm: Bcm) -> Iterator[tuple[str, str]]:
+    """A certificate is of no use without its key."""
+    if bool(bcm.certificate) != bool(bcm.key):
+        yield "certificate and key go together", "give both, or neither"
 
 
 @dataclass(frozen=True)
@@ -182,7 +198,7 @@ class Site:
     prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
     slurm: Slurm = setting(Slurm(), Section(Slurm), "What the nodes' Slurm is like.")
     user: User = setting(User(), Section(User), "The system user that the exporters run as, the same on every node.")
-    bcm: Bcm = setting(Bcm(), Section(Bcm), "How BCM is spoken to.")
+    bcm: Bcm = setting(Bcm(), Section(Bcm, certificate_and_key), "How BCM is spoken to.")
     origin: Origin = field(default_factory=Origin, compare=False, repr=False)
 
     def where(self, path: str) -> str:

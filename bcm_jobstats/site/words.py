@@ -47,6 +47,7 @@ URL = Text(
     r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9_./~%-]*)?",
     "such as http://localhost:9090",
 )
+ADDRESS = Text("a host and a port", r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", "such as localhost:8081")
 SWITCH = Switch()
 DURATION = DurationKind()
 NODES = NodeRanges()

@@ -174,8 +174,9 @@ CMDaemon Build Index      156921
 
 @pytest.mark.parametrize(
     ("text", "version"),
-    [(VERSION, "10.0"), (TABLE + VERSION, "10.0"), ("Cluster Manager    11.25.08\n", "11.25.08"), ("", None),
-     (TABLE, None), ("Unable to connect to CMDaemon\n", None), ("Cluster Manager\n", None)],
+    [(VERSION, "10.0"), (TABLE + VERSION, "10.0"), (VERSION.replace("10.0", "11.25.08"), "11.25.08"), ("", None),
+     (TABLE, None), ("Unable to connect to CMDaemon\n", None), ("Cluster Manager\n", None),
+     ("Cluster Manager 10.0\n", None), (VERSION[: VERSION.index(".0")], None)],
 )  # fmt: skip
 def test_the_version_proves_that_all_output_arrived(text: str, version: Optional[str]) -> None:
     assert answers.version(text) == version

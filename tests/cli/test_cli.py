@@ -281,6 +281,10 @@ def test_every_command_prints_one_json_document(head: Head, tmp_path: Path) -> N
         ("drift",),
         ("status", "--no-prometheus"),
         ("generations",),
+        ("probe", "-q"),
+        ("doctor",),
+        ("doctor", "--contract", "-q"),
+        ("certificate", "--print"),
         ("targets", "list"),
         ("targets", "sync"),
         ("prometheus", "render"),
@@ -488,7 +492,7 @@ def under(root: Path, script: str) -> str:
     """The script for a head node under `root`: paths of its commands, not of the files that they write."""
     lines, inside = [], False
     for line in script.splitlines():
-        lines.append(line if inside else re.sub(r"(?<![\w/])/cm/", f"{root}/cm/", line))
+        lines.append(line if inside else re.sub(r"(?<![\w/])/(cm|root)/", rf"{root}/\1/", line))
         inside = line.endswith("<<'END-OF-FILE'") or (inside and line != "END-OF-FILE")
     return "\n".join(lines) + "\n"
 

@@ -17,6 +17,8 @@ CASES = sorted((Path(__file__).parents[1] / "assets/plans").glob("*.yaml"))
 NOT_REFUSED = [path for path in CASES if not {"conflicts", "problems", "error"} & set(yaml.safe_load(path.read_text()))]
 KILLED = [path for path in CASES if yaml.safe_load(path.read_text()).get("killed")]
 MOST_WRITES = 200
+WAYS = ("cmsh", "pythoncm")
+"""The ways to BCM that write."""
 
 
 class Prepared:
@@ -29,7 +31,9 @@ class Prepared:
         for script in case.get("prepare", ()):
             cmsh(simulator, script)
         self.write(case.get("files", {}))
-        self.write({"etc/bcm-jobstats/site.yaml": case["site"]})
+        address = (self.root / "cmd/https").read_text().strip()
+        bcm = "" if "bcm:" in case["site"] else f"bcm: {{address: '{address}'}}\n"
+        self.write({"etc/bcm-jobstats/site.yaml": case["site"] + bcm})
         self.adopt = ["--adopt"] if case.get("adopt") else []
 
     def write(self, files: Mapping[str, str]) -> None:
@@ -41,12 +45,12 @@ class Prepared:
     def run(self, *words: str) -> Outcome:
         return run(self.root, *words)
 
-    def apply(self) -> None:
-        outcome = self.run("apply", "--yes", "-q", *self.adopt)
+    def apply(self, way: str = "auto") -> None:
+        outcome = self.run("apply", "--yes", "-q", "--bcm", way, *self.adopt)
         assert outcome.status == 0, outcome.err
 
-    def plan(self) -> dict[str, Any]:
-        return json.loads(self.run("plan", "--json", *self.adopt).out)  # type: ignore[no-any-return]
+    def plan(self, way: str = "auto") -> dict[str, Any]:
+        return json.loads(self.run("plan", "--json", "--bcm", way, *self.adopt).out)  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -61,8 +65,13 @@ def over(paths: list[Path]) -> pytest.MarkDecorator:
 
 
 def marks(plan: Mapping[str, Any]) -> list[str]:
+    """The changes of a case; those of cmsh's own commands are the same everywhere (tests/enable)."""
     signs = {"create": "+", "update": "~", "adopt": "~", "delete": "-"}
-    return sorted(f"{signs[change['action']]} {change['address']}" for change in plan["changes"])
+    return sorted(
+        f"{signs[change['action']]} {change['address']}"
+        for change in plan["changes"]
+        if not change["address"].startswith("command.")
+    )
 
 
 @over(CASES)
@@ -108,13 +117,24 @@ def test_what_cannot_be_applied_changes_nothing(prepared: Prepared) -> None:
 
 @over(NOT_REFUSED)
 def test_after_apply_there_is_nothing_to_do_and_destroy_leaves_no_trace(prepared: Prepared) -> None:
+    """Through cmsh, and through pythoncm: the same plan, the same end, and each finds nothing to do after the other."""
     before = snapshot(prepared.root)
-    prepared.apply()
-    again = prepared.run("plan", "--detailed-exitcode")
-    assert (again.status, again.out.splitlines()[-1]) == (0, "No changes. The cluster matches the configuration.")
-    outcome = prepared.run("destroy", "--yes", "-q")
-    assert outcome.status == 0, outcome.err
-    assert snapshot(prepared.root) == before
+    ways = WAYS if prepared.case.get("switches", {}).get("pythoncm") != "none" else ("auto",)
+    # cmsh says which names it cannot ask about; pythoncm can.
+    plans = [{key: value for key, value in prepared.plan(way).items() if key != "notes"} for way in ways]
+    ends = []
+    for way in ways:
+        prepared.apply(way)
+        ends.append(snapshot(prepared.root))
+        for other in (*ways, "rest"):
+            again = prepared.run("plan", "--detailed-exitcode", "--bcm", other)
+            last = again.out.splitlines()[-1]
+            assert (again.status, last) == (0, "No changes. The cluster matches the configuration."), other
+        outcome = prepared.run("destroy", "--yes", "-q", "--bcm", way)
+        assert outcome.status == 0, outcome.err
+        assert snapshot(prepared.root) == before, way
+    assert plans == [plans[0]] * len(ways)
+    assert ends == [ends[0]] * len(ways)
 
 
 @over(NOT_REFUSED)

@@ -77,8 +77,10 @@ def test_it_does_not_matter_where_one_stands(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(arguments, cwd=tmp_path, env=environment, check=True, timeout=60)
     started = Simulator.attach(tmp_path / "x")
-    assert cmsh(started, "-n", "-c", "device get dgx-01 category").stdout == "dgx-h100\n"
-    started.stop()
+    try:
+        assert cmsh(started, "-n", "-c", "device get dgx-01 category").stdout == "dgx-h100\n"
+    finally:
+        started.stop()
 
 
 def test_an_unreachable_daemon_is_told_by_the_switch(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bcm_jobstats.simulator.inprocess import InProcess
@@ -14,13 +16,32 @@ STATUS = "dgx-01 .............. [   UP   ]\n"
     [
         ("--color=no", "--disable-events", "--norc", "-c"),
         ("--color", "no", "-n", "--hide-events", "-c"),
-        ("-n", "-r", "-u", "-z", "-Q", "-m", "-i", "cert", "-k", "key", "-c"),
-        ("--noredirect", "--noquitconfirmation", "--spool", "/x", "localhost:8081", "-c"),
+        ("-n", "-r", "-Q", "-m", "-t", "-c"),
+        ("--noredirect", "--noquitconfirmation", "--disablemultiline", "--spool", "/x", "localhost:8081", "-c"),
+        ("-n", "master", "-c"),
+        ("-n", "bcm-head:8081", "-c"),
     ],
 )
 def test_options_in_long_and_short_forms(cluster: InProcess, options: tuple[str, ...]) -> None:
     answer = cluster.cmsh(*options, "device status dgx-01")
     assert (answer.out, answer.err, answer.status) == (STATUS, "", 0)
+
+
+@pytest.mark.parametrize("host", ["nosuch", "localhost:1", "nosuch:8081"])
+def test_an_unknown_host_does_not_answer(cluster: InProcess, host: str) -> None:
+    answer = cluster.cmsh("-n", host, "-c", "device status dgx-01")
+    assert (answer.out, answer.err) == ("", "Unable to connect to CMDaemon\n")
+
+
+def test_without_a_connection_nothing_is_known(cluster: InProcess) -> None:
+    assert "Not connected" in cluster.cmsh("-n", "-u", "-c", "device status dgx-01").out
+    assert cluster.cmsh("-n", "--noconnect", "-c", "connect; device status dgx-01").out == STATUS
+    assert "Not connected" in cluster.cmsh("-n", "-c", "disconnect; device list").out
+
+
+def test_the_control_flag_marks_the_end_of_an_answer(cluster: InProcess) -> None:
+    assert cluster.cmsh("-n", "-z", "-c", "device status dgx-01").out == STATUS + "\x03"
+    assert cluster.cmsh("-n", "--controlflag", text="device status dgx-01\n").out.endswith(STATUS + "\x03")
 
 
 def test_an_unknown_option_is_refused(cluster: InProcess) -> None:
@@ -206,3 +227,63 @@ def test_events_come_unless_disabled(cluster: InProcess) -> None:
     assert (
         "[notice]" not in cluster.cmsh("-n", "--disable-events", "-c", "device; services login-01; start x; status").out
     )
+
+
+def test_command_files_end_and_tell_of_errors(cluster: InProcess) -> None:
+    directory = cluster.daemon.directory / "root/.cm/cmsh"
+    directory.mkdir(parents=True)
+    (directory / "again.cmsh").write_text("again\n")
+    (directory / "wrong.cmsh").write_text("device use nosuch\ndevice status ${2-dgx-02}\n")
+    assert "without an end" in cluster.run("again")
+    assert cluster.run("wrong").endswith("dgx-02 .............. [   UP   ]\n")
+    assert cluster.session.failed
+    assert cluster.run("wrong x dgx-01").endswith(STATUS)
+    cluster.run("run nosuch")
+    assert cluster.session.failed
+
+
+def test_a_file_stops_at_an_error_with_q(cluster: InProcess) -> None:
+    (cluster.daemon.directory / "x").write_text("device use nosuch\ndevice status dgx-01\n")
+    assert STATUS in cluster.run("run x")
+    assert STATUS not in cluster.run("run -q x")
+    assert cluster.run("device status dgx-01") == STATUS
+
+
+def test_aliases(cluster: InProcess) -> None:
+    cluster.run('alias st "device status $1"')
+    assert cluster.run("st dgx-01") == STATUS
+    assert cluster.run("alias") == "st: device status $1\n"
+    assert "Unknown command" in cluster.run("unalias st; st dgx-01")
+
+
+def test_loops_over_unknown_names(cluster: InProcess) -> None:
+    told = cluster.run("device; foreach dgx-01 nosuch dgx-02 (get hostname)")
+    assert told == "No such device: nosuch\ndgx-01\ndgx-02\n"
+    assert cluster.session.failed
+    assert cluster.run("foreach -q dgx-01 nosuch (get hostname)") == "No such device: nosuch\n"
+    assert cluster.run("foreach -g nosuch (get hostname)") == "No such node group: nosuch\n"
+    assert cluster.run("foreach -r r9 (get hostname)") == ""
+
+
+def test_a_range_is_left_again(cluster: InProcess) -> None:
+    cluster.run("device; range -n dgx-01..dgx-02; set rack r1")
+    assert cluster.run("get rack") == "r1\nr1\n"
+    assert cluster.run("commit; exit; path; get dgx-02 rack; get dgx-03 rack") == "home;device;\nr1\n\n"
+
+
+def test_two_nodes_swap_their_places(cluster: InProcess) -> None:
+    cluster.run("device; set dgx-01 rack a; set login-01 rack b; swap dgx-01 login-01; commit")
+    assert cluster.run("get dgx-01 rack; get login-01 rack; get dgx-01 category") == "b\na\nlogin\n"
+    assert cluster.run("swap dgx-01 nosuch") == "No such device: nosuch\n"
+
+
+def test_files_that_are_written_are_the_heads(cluster: InProcess, tmp_path: Path) -> None:
+    root = cluster.daemon.directory
+    cluster.run(f"device get dgx-01 category > /tmp/out; device get dgx-01 category > {root}/tmp/other")
+    assert (root / "tmp/out").read_text() == (root / "tmp/other").read_text() == "dgx-h100\n"
+    mine = tmp_path.parent / f"{tmp_path.name}-mine"
+    mine.write_text("text")
+    assert cluster.run(f"device get dgx-01 category > {mine}") != ""
+    assert mine.read_text() == "text"
+    assert cluster.run(f"category; use login; set notes {mine}; get notes") == "text\n"
+    mine.unlink()

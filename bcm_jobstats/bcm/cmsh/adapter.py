@@ -7,22 +7,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional, TypeVar
 
-from bcm_jobstats.bcm.cmsh import answers, assignments, process, reading, scripts
-from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
-from bcm_jobstats.bcm.errors import Refused, TimedOut, Unreachable, Unreadable
+from bcm_jobstats.bcm.cmsh import answers, assignments, process, producers, reading, scripts
+from bcm_jobstats.bcm.cmsh.scripts import FULL_NAME, AssignForm
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service
+from bcm_jobstats.bcm.errors import CannotAssign, Refused, TimedOut, Unreachable, Unreadable
+from bcm_jobstats.bcm.port import PROBE_ROLE
 
-T = TypeVar("T", Overlay, GenericRole, Service)
+T = TypeVar("T", Overlay, GenericRole, Service, Producer)
 ATTEMPTS = 3
 """Of a read whose connection was lost. A write is never repeated blindly: it is read back instead."""
+SLOW = 3600.0
+"""Seconds that work on many nodes may take at least."""
 
 
 class CmshBcm:
     """BCM through cmsh: a fixed number of processes for each method, whatever the number of nodes."""
 
-    def __init__(self, cmsh: Path, timeout: float) -> None:
-        """`timeout` in seconds, for each cmsh process."""
+    name = "cmsh"
+    writes = True
+    helper = ""
+
+    def __init__(self, cmsh: Path, timeout: float, options: Sequence[str] = ()) -> None:
+        """`timeout` in seconds, for each cmsh process; `options` go to every one, such as a certificate."""
         self.cmsh = cmsh
         self.timeout = timeout
+        self.options = tuple(options)
+        self._form: Optional[AssignForm] = None
 
     def read(self, roles: Collection[str] = (), *, every_node: bool = False) -> Cluster:
         """See the port. Three processes: the objects, what is assigned to them, and our roles' fields; one more when
@@ -51,7 +61,9 @@ class CmshBcm:
 
     def save_role(self, where: Place, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
         """See the port."""
-        words = self._do(scripts.save_role(where, before, after))
+        if before is None and not self.can_assign(where, PROBE_ROLE):
+            raise CannotAssign(where, after.name, "cmsh knows no form of `assign` for it")
+        words = self._do(scripts.save_role(where, before, after, self._form or FULL_NAME))
 
         def found() -> Optional[GenericRole]:
             role = self._role(where, after.name)
@@ -81,15 +93,17 @@ class CmshBcm:
         return self._took(f"service {before.name} of {where}", None, found, words)
 
     def can_assign(self, where: Place, role: str) -> bool:
-        """See the port. Changes are local to the cmsh session until `commit` (bcm-facts §1.5); `refresh` drops them."""
-        there = scripts.at(where, "roles")
-        text = self._ask([*there, scripts.command("assign", role), "home", *there, reading.LIST_NAMES, "home",
-                          scripts.MODES[where.kind], "refresh"])  # fmt: skip
-        return any(role == row.get("name") for table in answers.tables(text) for row in table)
+        """See the port. The form that works is kept; the others are what `help assign` suggests (bcm-facts §13 #1)."""
+        if self._form is None and self._assigns(where, role, FULL_NAME):
+            self._form = FULL_NAME
+        if self._form is None:
+            suggested = scripts.assign_forms(self._ask([*scripts.at(where, "roles"), "help assign"]))
+            self._form = next((form for form in suggested if self._assigns(where, role, form)), None)
+        return self._form is not None
 
     def update_nodes(self, category: str) -> None:
         """See the port. How imageupdate ends is told by its last line (bcm-facts §6)."""
-        answer = process.run(self.cmsh, scripts.update_nodes(category), max(self.timeout, 3600.0), write=True)
+        answer = self._run(scripts.update_nodes(category), SLOW, write=True)
         text = answers.without_events(answer.text)
         lowered = text.lower()
         if "completed" not in lowered or "failed" in lowered:
@@ -101,11 +115,39 @@ class CmshBcm:
 
     def restart_services(self, category: str, services: Collection[str]) -> None:
         """See the port. A node that lacks one of them says so and the rest goes on; `status` tells what runs."""
-        process.run(self.cmsh, scripts.restart_services(category, services), max(self.timeout, 3600.0))
+        self._run(scripts.restart_services(category, services), SLOW)
+
+    def producers(self) -> Mapping[str, Producer]:
+        """See the port. Two processes."""
+        revisions = producers.names(self._ask(producers.LIST))
+        wanted = [name for name in revisions if scripts.can_be_sent(name)]
+        return producers.producers(revisions, wanted, self._ask(producers.fields_query(wanted))) if wanted else {}
+
+    def save_producer(self, before: Optional[Producer], after: Producer) -> Optional[Producer]:
+        """See the port."""
+        words = self._do(producers.save(before, after))
+        return self._took(f"producer {after.name}", after, lambda: self.producers().get(after.name), words)
+
+    def remove_producer(self, name: str) -> Optional[Producer]:
+        """See the port."""
+        words = self._do(producers.remove(name))
+        return self._took(f"producer {name}", None, lambda: self.producers().get(name), words)
+
+    def execute(self, nodes: Collection[str], command: str) -> Mapping[str, str]:
+        """See the port. Never repeated: nobody knows how far it came."""
+        answer = self._run(scripts.execute(nodes, command))
+        return reading.outputs(answers.without_events(answer.text), nodes)
 
     def service_states(self, nodes: Collection[str]) -> Mapping[str, Mapping[str, str]]:
         """See the port. One process, the nodes as ranges."""
         return reading.service_states(self._ask(reading.status_query(nodes)), nodes)
+
+    def _assigns(self, where: Place, role: str, form: AssignForm) -> bool:
+        # Changes are local to the cmsh session until `commit` (bcm-facts §1.5); `refresh` drops them.
+        there = scripts.at(where, "roles")
+        text = self._ask([*there, form.command(role), "home", *there, reading.LIST_NAMES, "home",
+                          scripts.MODES[where.kind], "refresh"])  # fmt: skip
+        return any(role == row.get("name") for table in answers.tables(text) for row in table)
 
     def _overlay(self, name: str) -> Optional[Overlay]:
         return reading.overlays(self._ask([reading.LIST_OVERLAYS])).get(name)
@@ -132,7 +174,7 @@ class CmshBcm:
         return retrying(self._ask_once, commands)
 
     def _ask_once(self, commands: Sequence[str]) -> str:
-        answer = process.run(self.cmsh, [*commands, "home", "main versioninfo"], self.timeout)
+        answer = self._run([*commands, "home", "main versioninfo"])
         text = answers.without_events(answer.text)
         if answers.version(text) is None:
             raise Unreachable(
@@ -142,10 +184,13 @@ class CmshBcm:
             )
         return text
 
+    def _run(self, commands: Sequence[str], least: float = 0.0, *, write: bool = False) -> process.Answer:
+        return process.run(self.cmsh, commands, max(self.timeout, least), write=write, options=self.options)
+
     def _do(self, commands: Sequence[str]) -> str:
         """Run a writing script once. What it did is found out by reading back; here only its words are kept."""
         try:
-            text = answers.without_events(process.run(self.cmsh, commands, self.timeout, write=True).text)
+            text = answers.without_events(self._run(commands, write=True).text)
         except Unreachable as error:
             return f"{error.subject} {error.cause}"
         return answers.refusal(text) or " / ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -11,10 +11,14 @@ from bcm_jobstats.bcm.errors import Unreadable
 
 # "Fri Apr 14 14:03:40 2017 [notice] node001: …": events interleave with output (bcm-facts §1.7).
 EVENT = re.compile(r"^\w{3} \w{3} +\d{1,2} \d\d:\d\d:\d\d \d{4} (\[\w+\] )?\S+: ")
-VERSION = re.compile(r"^\s*Cluster Manager\s+(\S+)\s*$", re.MULTILINE)
+VERSION = re.compile(r"^[ \t]*Cluster Manager[ \t]+(\S+)[ \t]*\n", re.MULTILINE)
+"""With the end of its line: `10.25.0` may be all that arrived of `10.25.03`."""
 VERSION_HEADING = "Version Information"
+AGAIN = "Run the command again."
 REPORT = "Run the `list` command of that mode in cmsh by hand and report what it prints."
 VALIDATION = re.compile(r"^(?:Code +)?Field +Message *\n-[- ]*\n((?:.*\S.*\n?)+)", re.MULTILINE)
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character, as JSON may hold it; it cannot be printed or stored."""
 Row = dict[str, str]
 Item = Union[str, list[Row]]
 """A line of text, or a table."""
@@ -22,12 +26,13 @@ Item = Union[str, list[Row]]
 
 def without_events(text: str) -> str:
     """The output without event lines."""
-    return "".join(line for line in text.splitlines(keepends=True) if not EVENT.match(line))
+    return "\n".join(line for line in text.split("\n") if not EVENT.match(line))
 
 
 def version(text: str) -> Optional[str]:
     """The Cluster Manager version that `main versioninfo` printed (bcm-facts §1.7); None: cmsh never got there."""
-    match = VERSION.search(text)
+    _, heading, end = text.rpartition(VERSION_HEADING)
+    match = VERSION.search(end) if heading else None
     return match.group(1) if match else None
 
 
@@ -37,7 +42,7 @@ def items(text: str) -> list[Item]:
     Keys are property names, whichever way the header was written. Raises Unreadable for broken JSON.
     """
     found: list[Item] = []
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_row)
     position = 0
     while position < len(text):
         end = text.find("\n", position)
@@ -46,14 +51,38 @@ def items(text: str) -> list[Item]:
         if line in {"[", "[]"}:
             try:
                 rows, position = decoder.raw_decode(text, text.index("[", position))
-            except ValueError as error:
-                raise Unreadable("cmsh", f"a table is not complete JSON ({error})", "Run the command again.") from error
-            found.append([{_property(header): str(value) for header, value in row.items()} for row in rows])
+            except (ValueError, RecursionError) as error:
+                raise Unreadable("cmsh", f"a table is not complete JSON ({error})", AGAIN) from error
+            found.append(_table(rows))
             continue
         if line:
             found.append(line)
         position = end + 1
     return found
+
+
+def _row(pairs: Sequence[tuple[str, object]]) -> Row:
+    """A row, its keys as property names. Cells are texts (bcm-facts §1.4); whatever else is damaged."""
+    row: Row = {}
+    for header, value in pairs:
+        name = _property(header)
+        if name in row or not isinstance(value, (str, int, float)):
+            raise Unreadable("cmsh", f"a row of a table is damaged at {header!r:.60}", AGAIN)
+        row[name] = str(value)
+    return row
+
+
+def _table(rows: Sequence[object]) -> list[Row]:
+    """A table, each of whose rows has the same columns."""
+    table = [row for row in rows if isinstance(row, dict) and row]
+    if len(table) != len(rows) or any(row.keys() != table[0].keys() for row in table):
+        raise Unreadable("cmsh", "a table is damaged: its rows have not all the same columns", AGAIN)
+    return table
+
+
+def lines(text: str) -> list[str]:
+    """Lines without those that are empty, up to the version: for answers that hold no table."""
+    return [str(line) for line in before_version([line.strip() for line in text.split("\n") if line.strip()])]
 
 
 def tables(text: str) -> list[list[Row]]:
@@ -68,9 +97,11 @@ def shaped(text: str, *shapes: Sequence[str]) -> list[list[Row]]:
     printed a table without a column that was asked for.
     """
     found: dict[frozenset[str], list[Row]] = {}
-    for item in _before_version(items(text)):
+    for item in before_version(items(text)):
         if isinstance(item, str):
             raise Unreadable("cmsh", f"did not answer with a table: {item}", "Check the rights of cmsh's certificate.")
+        if item and frozenset(item[0]) in found:
+            raise Unreadable("cmsh", f"printed the table of {', '.join(item[0])} twice", AGAIN)
         if item:
             found[frozenset(item[0])] = item
     for columns in found.keys() - {frozenset(shape) for shape in shapes}:
@@ -81,18 +112,21 @@ def shaped(text: str, *shapes: Sequence[str]) -> list[list[Row]]:
     return [found.get(frozenset(shape), []) for shape in shapes]
 
 
-def _before_version(found: Sequence[Item]) -> list[Item]:
-    heading = next((number for number, item in enumerate(found) if item == VERSION_HEADING), len(found))
-    return list(found[:heading])
+def before_version(found: Sequence[Item]) -> list[Item]:
+    """What stands before the version at the end of a reading script."""
+    headings = [number for number, item in enumerate(found) if item == VERSION_HEADING]
+    return list(found[: headings[-1]] if headings else found)
 
 
 def cell(row: Row, name: str) -> str:
-    """One cell; raises Unreadable when it is missing or was cut (bcm-facts §1.7)."""
+    """One cell; raises Unreadable when it is missing, was cut (bcm-facts §1.7), or is no text that can be written."""
     value = row.get(name)
     if value is None:
         raise Unreadable("cmsh", f"a table has no column {name!r} (it has: {', '.join(row)})", REPORT)
     if value.endswith("..."):
         raise Unreadable("cmsh", f"the value {value!r} of {name} was cut", REPORT)
+    if SURROGATE.search(value):
+        raise Unreadable("cmsh", f"the value {value!r} of {name} is no valid text", REPORT)
     return value
 
 

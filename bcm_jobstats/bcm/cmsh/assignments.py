@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Optional
 
 from bcm_jobstats.bcm.cmsh import answers, scripts
-from bcm_jobstats.bcm.cmsh.reading import GENERIC, LIST_NAMES, LIST_SERVICES, services_of
+from bcm_jobstats.bcm.cmsh.reading import GENERIC, LIST_NAMES, LIST_SERVICES, names_of, services_of
 from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Cluster, Place
 from bcm_jobstats.bcm.errors import Unreadable
 
@@ -45,25 +45,30 @@ def read(cluster: Cluster, text: str, *, of_nodes: bool = False) -> tuple[Cluste
     expected = [] if of_nodes else _owners(cluster)
     roles, found = dict(cluster.roles), dict(cluster.services)
     named: set[str] = set()
-    listed: set[str] = set()
+    done: set[tuple[Place, bool]] = set()
     where: Optional[Place] = None
-    for item in answers.items(text):
+    for item in answers.before_version(answers.items(text)):
         if isinstance(item, str):
             if expected and item != expected[0].name:
-                raise Unreadable(str(expected[0]), f"cmsh did not answer for it: {item}", "Run the command again.")
-            where = _owner(item, expected, cluster) or where
+                raise Unreadable(str(expected[0]), f"cmsh did not answer for it: {item}", answers.AGAIN)
+            where = _owner(item, expected, cluster)
             named |= {where.name} if where and where.kind == NODE else set()
-        elif where and item and "service" in item[0]:
-            found[where] = services_of(item)
-        elif where:
-            listed.add(where.name)
+            continue
+        # An empty list does not say of what: roles come first.
+        of_services = "service" in item[0] if item else (where, False) in done
+        if where is None or (where, of_services) in done or (of_services and where.kind == OVERLAY):
+            raise Unreadable("cmsh", f"printed a list that is not known to be of {where or 'anything'}", answers.AGAIN)
+        done.add((where, of_services))
+        if of_services:
+            found.update({where: services_of(item)} if item else {})
+        else:
             # Inherited roles are shown with their source in brackets (bcm-facts §1.7): only own ones count.
-            own = tuple(row["name"] for row in item if not row["name"].startswith("["))
-            if own:
-                roles[where] = own
+            own = tuple(name for name in names_of(item) if not name.startswith("["))
+            roles.update({where: own} if own else {})
     if expected:
-        raise Unreadable(str(expected[0]), "cmsh did not answer for it", "Run the command again.")
+        raise Unreadable(str(expected[0]), "cmsh did not answer for it", answers.AGAIN)
     unseen = tuple(where for where in _places(cluster) if not scripts.can_be_sent(where.name))
+    listed = {where.name for where, of_services in done if not of_services and where.kind == NODE}
     return replace(cluster, roles=roles, services=found, unseen=unseen), named - listed
 
 
@@ -77,7 +82,10 @@ def _owners(cluster: Cluster) -> list[Place]:
 
 
 def _owner(line: str, expected: list[Place], cluster: Cluster) -> Optional[Place]:
-    """Whose the next lists are: the overlays and categories in the order asked, then nodes."""
-    if expected and line == expected[0].name:
+    """Whose the next lists are: the overlays and categories in the order asked, then nodes. Anything else is what cmsh
+    says of a role that no node has; raises Unreadable when it is a piece of a damaged list."""
+    if expected:
         return expected.pop(0)
-    return Place(NODE, line) if not expected and line in cluster.nodes else None
+    if line[0] in '[]{}"':
+        raise Unreadable("cmsh", f"printed half of a list: {line:.60}", answers.AGAIN)
+    return Place(NODE, line) if line in cluster.nodes else None

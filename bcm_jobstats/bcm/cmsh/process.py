@@ -24,10 +24,12 @@ LONGEST_ARGUMENT = 100_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What cmsh printed, both streams, and its exit status (which is not documented and not relied on)."""
+    """What cmsh printed, and its exit status (which is not documented and not relied on)."""
 
     text: str
     status: int
+    errors: str = ""
+    """Its standard error, where that was asked for apart; otherwise it is in `text`."""
 
     def last_words(self) -> str:
         """The last non-empty line, for an error message."""
@@ -54,26 +56,35 @@ def find(root: Path) -> Path:
     )
 
 
-def run(cmsh: Path, commands: Sequence[str], timeout: float, *, write: bool = False) -> Answer:
+def run(
+    cmsh: Path,
+    commands: Sequence[str],
+    timeout: float,
+    *,
+    write: bool = False,
+    options: Sequence[str] = (),
+    apart: bool = False,
+) -> Answer:
     """Run one cmsh with `commands`; raises Unreachable when it cannot start, TimedOut after `timeout` seconds.
 
-    With `write` it ends at the first error, so that nothing is committed by halves.
+    With `write` it ends at the first error, so that nothing is committed by halves. `options` come before the script.
+    With `apart` standard error is kept by itself.
     """
     script = "; ".join(commands)
-    start = [str(cmsh), *OPTIONS, *(["--quit"] if write else [])]
+    start = [str(cmsh), *OPTIONS, *options, *(["--quit"] if write else [])]
     if len(script) > LONGEST_ARGUMENT:
-        return _run([*start, "-f", "/dev/stdin"], "\n".join(commands) + "\n", timeout)
-    return _run([*start, "-c", script], "", timeout)
+        return _run([*start, "-f", "/dev/stdin"], "\n".join(commands) + "\n", timeout, apart=apart)
+    return _run([*start, "-c", script], "", timeout, apart=apart)
 
 
-def _run(argv: Sequence[str], text: str, timeout: float) -> Answer:
+def _run(argv: Sequence[str], text: str, timeout: float, *, apart: bool) -> Answer:
     log.debug("%s %s", shlex.join(argv), text)
     try:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE if apart else subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
@@ -81,7 +92,7 @@ def _run(argv: Sequence[str], text: str, timeout: float) -> Answer:
     except OSError as error:
         raise Unreachable(argv[0], f"cannot be started: {error.strerror}", "Check the installation of cmsh.") from error
     try:
-        output, _ = process.communicate(text, timeout=timeout)
+        output, errors = process.communicate(text, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -90,4 +101,4 @@ def _run(argv: Sequence[str], text: str, timeout: float) -> Answer:
             f"gave no answer within {timeout:g} seconds",
             "Check CMDaemon (systemctl status cmd), or raise bcm.timeout in the site file.",
         ) from error
-    return Answer(output, process.returncode)
+    return Answer(output, process.returncode, errors or "")

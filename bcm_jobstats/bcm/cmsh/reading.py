@@ -10,21 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from bcm_jobstats.bcm.cmsh import answers, scripts
-from bcm_jobstats.bcm.cmsh.answers import Row, cell
-from bcm_jobstats.bcm.entities import (
-    Category,
-    Cluster,
-    GenericRole,
-    Node,
-    Overlay,
-    Place,
-    Service,
-    SoftwareImage,
-    WlmCluster,
-)
+from bcm_jobstats.bcm.cmsh import answers, rows, scripts
+from bcm_jobstats.bcm.cmsh.answers import Row
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
 from bcm_jobstats.bcm.errors import Unreadable
-from bcm_jobstats.site.noderange import expand
 
 WIDTH = 1_000_000
 """Of every column: wide enough that nothing is cut."""
@@ -33,6 +22,7 @@ CATEGORY_FIELDS = ("name", "softwareimage")
 IMAGE_FIELDS = ("name", "path")
 WLM_FIELDS = ("name", "type")
 NODE_FIELDS = ("hostname", "type", "category", "softwareimage", "status")
+NAME_FIELDS = ("name",)
 SERVICE_FIELDS = ("service", "monitored", "autostart", "revision")
 
 
@@ -42,7 +32,7 @@ def listing(*fields: str) -> str:
 
 
 LIST_OVERLAYS = f"configurationoverlay {listing(*OVERLAY_FIELDS)}"
-LIST_NAMES = listing("name")
+LIST_NAMES = listing(*NAME_FIELDS)
 LIST_SERVICES = listing(*SERVICE_FIELDS)
 OBJECTS = (
     LIST_OVERLAYS,
@@ -52,34 +42,44 @@ OBJECTS = (
     f"device {listing(*NODE_FIELDS)}",
 )
 GENERIC = "generic::"
+OUTPUT_OF = re.compile(r"^\[(\S+)\] ?:\s*$")
 STATE = re.compile(r"^(\S+)\s*\[\s*([A-Z]+)\s*\]\s*$")
+HEADING = re.compile(r"^Service +Status\s*$")
 
 
 def objects(text: str) -> Cluster:
     """Overlays, categories, images, wlm clusters and nodes from the answer to OBJECTS."""
     shapes = (OVERLAY_FIELDS, CATEGORY_FIELDS, IMAGE_FIELDS, WLM_FIELDS, NODE_FIELDS)
     overlays, categories, images, wlms, nodes = answers.shaped(text, *shapes)
-    for what, rows in (("category", categories), ("software image", images), ("device", nodes)):
-        if not rows:
+    for what, found in (("category", categories), ("software image", images), ("device", nodes)):
+        if not found:
             raise Unreadable("cmsh", f"lists no {what}, and every BCM has one", answers.REPORT)
+    known = rows.named(images, IMAGE_FIELDS, rows.image)
+    groups = rows.named(categories, CATEGORY_FIELDS, rows.category)
+    devices = rows.named(nodes, NODE_FIELDS, lambda row: rows.node(row, known))
     return Cluster(
         version=answers.version(text) or "",
-        overlays={row["name"]: _overlay(row) for row in overlays},
-        categories={row["name"]: Category(row["name"], cell(row, "softwareimage")) for row in categories},
-        images={row["name"]: SoftwareImage(row["name"], cell(row, "path")) for row in images},
-        wlms={row["name"]: WlmCluster(row["name"], cell(row, "type").lower()) for row in wlms},
-        nodes={row["hostname"]: _node(row) for row in nodes},
+        overlays=rows.named(overlays, OVERLAY_FIELDS, lambda row: rows.overlay(row, groups, devices)),
+        categories=groups,
+        images=known,
+        wlms=rows.named(wlms, WLM_FIELDS, rows.wlm),
+        nodes=devices,
     )
 
 
 def overlays(text: str) -> dict[str, Overlay]:
     """Overlays from the answer to LIST_OVERLAYS."""
-    return {row["name"]: _overlay(row) for row in answers.shaped(text, OVERLAY_FIELDS)[0]}
+    return rows.named(answers.shaped(text, OVERLAY_FIELDS)[0], OVERLAY_FIELDS, rows.overlay)
 
 
 def names(text: str) -> set[str]:
     """Names from the answer to LIST_NAMES."""
-    return {cell(row, "name") for row in answers.shaped(text, ("name",))[0]}
+    return set(names_of(answers.shaped(text, NAME_FIELDS)[0]))
+
+
+def names_of(table: Sequence[Row]) -> list[str]:
+    """Names from the rows of one table."""
+    return list(rows.named(table, NAME_FIELDS, lambda row: row["name"]))
 
 
 def services(text: str) -> dict[str, Service]:
@@ -87,12 +87,9 @@ def services(text: str) -> dict[str, Service]:
     return services_of(answers.shaped(text, SERVICE_FIELDS)[0])
 
 
-def services_of(rows: Sequence[Row]) -> dict[str, Service]:
+def services_of(table: Sequence[Row]) -> dict[str, Service]:
     """Services from the rows of one table."""
-    return {
-        row["service"]: Service(row["service"], _yes(row, "monitored"), _yes(row, "autostart"), cell(row, "revision"))
-        for row in rows
-    }
+    return rows.named(table, SERVICE_FIELDS, rows.service)
 
 
 def generic_roles(cluster: Cluster) -> list[tuple[Place, str]]:
@@ -113,18 +110,24 @@ def role_queries(wanted: Sequence[tuple[Place, str]]) -> list[str]:
 
 def role_fields(wanted: Sequence[tuple[Place, str]], text: str) -> dict[tuple[Place, str], GenericRole]:
     """Generic roles from the answer to `role_queries`."""
-    lines = [item for item in answers.items(text) if isinstance(item, str)]
+    lines = answers.lines(text)
     asked = Counter(name for _, name in wanted)
     fields: dict[tuple[Place, str], GenericRole] = {}
     for where, name in wanted:
         marks = [number for number, line in enumerate(lines) if line == name]
-        if len(marks) != 3 * asked[name]:
-            raise Unreadable(f"role {name} of {where}", f"cmsh did not print its fields: {' / '.join(lines[:3])}", "")
+        if len(marks) != 3 * asked[name] or marks[0]:
+            raise _other(f"role {name} of {where}", lines)
         asked[name] -= 1
         services, revision = answers.between(lines[: marks[2] + 1], name, 2)
         fields[where, name] = GenericRole(name, tuple(services.replace(",", " ").split()), revision)
         lines = lines[marks[2] + 1 :]
+    if lines:
+        raise _other("roles", lines)
     return fields
+
+
+def _other(subject: str, lines: Sequence[str]) -> Unreadable:
+    return Unreadable(subject, f"cmsh printed something else than fields: {' / '.join(lines[:3]):.300}", answers.AGAIN)
 
 
 def with_generic(cluster: Cluster, fields: Mapping[tuple[Place, str], GenericRole]) -> Cluster:
@@ -144,36 +147,31 @@ def service_states(text: str, nodes: Collection[str]) -> dict[str, dict[str, str
     """node -> service -> state from the answer to `status_query` (bcm-facts §1.7: `nslcd        [   UP   ]`)."""
     states: dict[str, dict[str, str]] = {}
     node = ""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         match = STATE.match(line)
         if match and node:
-            states[node][match.group(1)] = match.group(2).strip()
+            if match.group(1) in states[node]:
+                raise Unreadable(f"services of {node}", f"cmsh printed {match.group(1)} twice", answers.AGAIN)
+            states[node][match.group(1)] = match.group(2)
         elif line.strip() in nodes:
             node = line.strip()
-            states.setdefault(node, {})
+            if node in states:
+                raise Unreadable(f"services of {node}", "cmsh printed them twice", answers.AGAIN)
+            states[node] = {}
+        elif HEADING.match(line) and (not node or states[node]):
+            raise Unreadable("services", "cmsh printed some without the name of their node", answers.AGAIN)
     return states
 
 
-def _overlay(row: Row) -> Overlay:
-    try:
-        return Overlay(
-            row["name"],
-            int(cell(row, "priority")),
-            _yes(row, "allheadnodes"),
-            tuple(sorted(expand(cell(row, "nodes")))) if cell(row, "nodes") else (),
-            tuple(sorted(filter(None, (name.strip() for name in cell(row, "categories").split(","))))),
-            cell(row, "revision"),
-        )
-    except ValueError as error:
-        raise Unreadable(f"overlay {row['name']}", f"cmsh printed something odd: {error}", answers.REPORT) from error
-
-
-def _node(row: Row) -> Node:
-    # An inherited image is shown with its source in parentheses (bcm-facts §1.5).
-    image = row.get("softwareimage", "")
-    own = "" if "(" in image else image
-    return Node(row["hostname"], row["type"], row.get("category", ""), own, row.get("status", "").strip("[] "))
-
-
-def _yes(row: Row, name: str) -> bool:
-    return cell(row, name).lower() in {"yes", "1", "on", "true"}
+def outputs(text: str, nodes: Collection[str]) -> dict[str, str]:
+    """node -> output from the answer to `pexec`: each is headed by `[node001] :` (AM11 §14.1.2)."""
+    found: dict[str, str] = {}
+    node = ""
+    for line in text.splitlines(keepends=True):
+        match = OUTPUT_OF.match(line)
+        if match and match.group(1) in nodes:
+            node = match.group(1)
+            found[node] = ""
+        elif node:
+            found[node] += line
+    return found

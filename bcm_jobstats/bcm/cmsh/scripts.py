@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Optional
 
 from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, GenericRole, Overlay, Place, Service
@@ -13,6 +14,8 @@ from bcm_jobstats.site.noderange import fold
 MODES = {OVERLAY: "configurationoverlay", CATEGORY: "category", NODE: "device"}
 # Nothing that cmsh gives a meaning to: ; quotes backquote ! | > < ( ) $ \ * newline (bcm-facts §1.2).
 SAFE = re.compile(r"[A-Za-z0-9_.:@+/=,%\[\]-]+( [A-Za-z0-9_.:@+/=,%\[\]-]+)*")
+
+SHELL = re.compile(r"[^\"\\`\r\n]+")
 
 
 def can_be_sent(value: str) -> bool:
@@ -71,14 +74,37 @@ def remove_overlay(name: str) -> list[str]:
     return ["configurationoverlay", command("remove", name), "commit"]
 
 
-def save_role(where: Place, before: Optional[GenericRole], after: GenericRole) -> list[str]:
+@dataclass(frozen=True)
+class AssignForm:
+    """One way to write `assign` for a new generic role: with its full name, or with a type word and the bare name."""
+
+    type: str = ""
+
+    def command(self, role: str) -> str:
+        """The command for `generic::NAME`."""
+        return f"assign {self.type} {quoted(role.partition('::')[2])}" if self.type else command("assign", role)
+
+
+FULL_NAME = AssignForm()
+"""`assign generic::NAME`: what the names of NVIDIA's own generic roles suggest, confirmed nowhere (bcm-facts §3.2)."""
+TYPE_WORD = re.compile(r"\bgeneric\w*\b(?!::)", re.IGNORECASE)
+
+
+def assign_forms(help_text: str) -> list[AssignForm]:
+    """The other forms that `help assign` suggests: each word in it that begins with `generic` may be a type."""
+    return [AssignForm(word) for word in dict.fromkeys(TYPE_WORD.findall(help_text))]
+
+
+def save_role(
+    where: Place, before: Optional[GenericRole], after: GenericRole, form: AssignForm = FULL_NAME
+) -> list[str]:
     """Commands that assign or change a generic role and commit.
 
     Whether `assign` enters the role is not documented, so the script goes to it from the top.
     """
     script = []
     if before is None:
-        script = [*at(where, "roles"), command("assign", after.name), "home"]
+        script = [*at(where, "roles"), form.command(after.name), "home"]
     script += [*at(where, "roles"), command("use", after.name)]
     if before is None or before.services != after.services:
         script.append(_set_list("services", after.services))
@@ -118,6 +144,13 @@ def restart_services(category: str, services: Iterable[str]) -> list[str]:
     """Commands that restart services on every node of a category (bcm-facts §1.1, §1.6)."""
     inner = "; ".join(command("restart", name) for name in services)
     return ["device", f"{command('foreach -c', category)} (services; {inner})"]
+
+
+def execute(nodes: Iterable[str], command: str) -> list[str]:
+    """Commands that have CMDaemon run a shell command on nodes (AM11 §14.1.2); UnsafeName when it cannot be quoted."""
+    if not SHELL.fullmatch(command):
+        raise UnsafeName(repr(command), "cannot stand between cmsh's double quotes", "This is a bug: report it.")
+    return ["device", f'pexec -n {quoted(node_list(nodes))} "{command}"']
 
 
 def _set_list(name: str, values: Iterable[str]) -> str:

@@ -1,0 +1,119 @@
+"""A certificate whose profile allows what bcm_jobstats does and nothing else (AM11 §6.4, tokens: AM11 Table J)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcm_jobstats.bcm.cmsh import answers, process
+from bcm_jobstats.bcm.cmsh.scripts import command, quoted
+from bcm_jobstats.bcm.errors import Refused
+
+READ, APPLY = "read", "apply"
+PURPOSES = (READ, APPLY)
+BITS = 2048
+EMPTY = '""'
+OF_READING = (
+    "GET_CATEGORY_TOKEN",
+    "GET_CONFIGURATIONOVERLAY_TOKEN",
+    "GET_DEVICE_STATUS_TOKEN",
+    "GET_DEVICE_TOKEN",
+    "GET_OSSERVICE_TOKEN",
+    "GET_SOFTWAREIMAGE_TOKEN",
+    "GET_VERSION_TOKEN",
+    "GET_WLM_CLUSTER_TOKEN",
+)
+"""For plan, drift, status and targets."""
+OF_APPLYING = (
+    "ADD_CONFIGURATIONOVERLAY_TOKEN",
+    "IMAGEUPDATE_TOKEN",
+    "RESTART_OSSERVICE_TOKEN",
+    "UPDATEPROVISIONERS_TOKEN",
+    "UPDATE_CATEGORY_TOKEN",
+    "UPDATE_CONFIGURATIONOVERLAY_TOKEN",
+    "UPDATE_DEVICE_TOKEN",
+)
+"""For apply, destroy and rollback on top of that: overlays, roles and services, nodes brought to their image."""
+OF_OTHER_HEAD = ("EXEC_COMMAND_TOKEN",)
+"""For files on the other head node."""
+OF_METRICS = (
+    "ADD_MONITORING_DATA_PRODUCER_TOKEN",
+    "GET_MONITORING_DATA_PRODUCER_TOKEN",
+    "UPDATE_MONITORING_DATA_PRODUCER_TOKEN",
+)
+"""For bcm.metrics."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A certificate to be made: its profile, that profile's tokens, days until it ends, and its files on the head."""
+
+    profile: str
+    tokens: tuple[str, ...]
+    days: int
+    certificate: str
+    key: str
+
+
+def wanted(purpose: str, days: int, folder: str, *, two_heads: bool, metrics: bool) -> Wanted:
+    """What a certificate for `purpose` is to be."""
+    tokens = set(OF_READING) | (set(OF_OTHER_HEAD) if two_heads else set())
+    if purpose == APPLY:
+        tokens |= set(OF_APPLYING)
+    if metrics:
+        tokens |= set(OF_METRICS) if purpose == APPLY else {"GET_MONITORING_DATA_PRODUCER_TOKEN"}
+    name = f"bcm-jobstats-{purpose}"
+    return Wanted(name, tuple(sorted(tokens)), days, f"{folder}/{purpose}.pem", f"{folder}/{purpose}.key")
+
+
+def script(certificate: Wanted, profiles: Collection[str]) -> list[str]:
+    """Commands that make the profile, or give it these tokens, and then the certificate."""
+    return [*profile_script(certificate, profiles), "home", "cert", _create(certificate)]
+
+
+def profile_script(certificate: Wanted, profiles: Collection[str]) -> list[str]:
+    """Commands for the profile alone."""
+    verb = "use" if certificate.profile in profiles else "add"
+    tokens = command("set tokens", *certificate.tokens)
+    return ["profile", command(verb, certificate.profile), tokens, "set nonuser yes", "commit"]
+
+
+def _create(certificate: Wanted) -> str:
+    names = [quoted(certificate.profile), *[EMPTY] * 5, quoted(certificate.profile), EMPTY, str(certificate.days)]
+    return f"createcertificate {BITS} {' '.join(names)} {quoted(certificate.key)} {quoted(certificate.certificate)}"
+
+
+def profiles(cmsh: Path, timeout: float) -> set[str]:
+    """The names of the profiles there are."""
+    text = answers.without_events(process.run(cmsh, ["profile", "list -f name:64 -d {}"], timeout).text)
+    return {row["name"] for table in answers.tables(text) for row in table if "name" in row}
+
+
+def create(cmsh: Path, timeout: float, certificate: Wanted, root: Path) -> None:
+    """Make profile and certificate; raises Refused with cmsh's words when that did not come about."""
+    key = root / certificate.key.lstrip("/")
+    key.parent.mkdir(parents=True, exist_ok=True)
+    text = _run(cmsh, timeout, profile_script(certificate, profiles(cmsh, timeout)))
+    found = tokens(cmsh, timeout, certificate.profile)
+    if found != set(certificate.tokens):
+        cause = f"BCM did not take its tokens: {_words(text) or 'cmsh said nothing'}"
+        raise Refused(f"profile {certificate.profile}", cause, "Check it in cmsh: profile; list")
+    text = _run(cmsh, timeout, ["cert", _create(certificate)])
+    if not key.exists():
+        raise Refused(f"certificate {certificate.certificate}", f"was not made: {_words(text)}", "See cmsh: cert; help")
+    key.chmod(0o600)
+
+
+def tokens(cmsh: Path, timeout: float, profile: str) -> set[str]:
+    """The tokens of a profile: `get tokens` prints one a line (AM11 §6.4)."""
+    text = _run(cmsh, timeout, ["profile", command("use", profile), "get tokens"])
+    return {word.upper() for word in text.split() if word.upper().endswith("_TOKEN")}
+
+
+def _run(cmsh: Path, timeout: float, commands: Sequence[str]) -> str:
+    return answers.without_events(process.run(cmsh, commands, timeout, write=True).text)
+
+
+def _words(text: str) -> str:
+    return answers.refusal(text) or " / ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,1 @@
+"""BCM through pythoncm, the Python library of a head node (bcm-facts §7)."""
