@@ -39,14 +39,22 @@ def can_hold(record: Record) -> bool:
 
 def roles(record: Record) -> list[tuple[str, Record]]:
     """The roles put on an object itself, with their names as cmsh has them (bcm-facts §3.1)."""
-    found = []
+    found: dict[str, Record] = {}
     for number, raw in enumerate(record.items("roles"), start=1):
         role = Record(record.source, f"role number {number} of {record.label}", raw)
-        name = role.text("name")
-        if not name:
-            raise Unreadable(role.label, "it has no name", REMEDY)
-        found.append((generic_name(name) if role.text("childType") == GENERIC_ROLE else name, role))
-    return found
+        name, kind = role.text("name"), role.text("childType")
+        if kind != GENERIC_ROLE and name.lower().startswith(GENERIC):
+            raise Unreadable(role.label, f"{name} is a {kind or 'role without a type'}, not a {GENERIC_ROLE}", REMEDY)
+        name = generic_name(name) if kind == GENERIC_ROLE and name else name
+        _once(role.label, name, found)
+        found[name] = role
+    return list(found.items())
+
+
+def _once(label: str, name: str, found: Mapping[str, object]) -> None:
+    """Raise Unreadable unless something has a name, and one that nothing before it has: cmsh refuses others (bcm-facts §1.5)."""
+    if not name or name in found:
+        raise Unreadable(label, f"another one there is called {name}, too" if name else "it has no name", REMEDY)
 
 
 def generic_name(name: str) -> str:
@@ -61,21 +69,22 @@ def generic_role(name: str, record: Record) -> GenericRole:
 
 def services(record: Record) -> list[tuple[Service, Record]]:
     """The services put on an object itself (OSServiceConfig, bcm-facts §3.3), without those that its roles bring."""
-    found = []
+    found: dict[str, tuple[Service, Record]] = {}
     for number, raw in enumerate(record.items("services"), start=1):
         one = Record(record.source, f"service number {number} of {record.label}", raw)
         if one.has("addFromRole") and one.flag("addFromRole"):
             continue
         service = Service(one.text("name"), one.flag("monitored"), one.flag("autostart"), one.text("revision"))
-        found.append((service, one))
-    return found
+        _once(one.label, service.name, found)
+        found[service.name] = service, one
+    return list(found.values())
 
 
 def with_assigned(cluster: Cluster, places: Mapping[Place, Record]) -> Cluster:
     """`cluster` with the roles of these places, and the services of those that have some: overlays have none."""
     held = {where: roles(record) for where, record in places.items()}
     offered = {where: services(record) for where, record in places.items() if where.kind != OVERLAY}
-    generic = {where: _generic(where, there) for where, there in held.items()}
+    generic = {where: _generic(there) for where, there in held.items()}
     return replace(
         cluster,
         roles={where: tuple(name for name, _ in there) for where, there in held.items() if there},
@@ -84,12 +93,10 @@ def with_assigned(cluster: Cluster, places: Mapping[Place, Record]) -> Cluster:
     )
 
 
-def _generic(where: Place, there: Iterable[tuple[str, Record]]) -> dict[str, GenericRole]:
+def _generic(there: Iterable[tuple[str, Record]]) -> dict[str, GenericRole]:
     found: dict[str, GenericRole] = {}
     for name, record in there:
         if record.text("childType") == GENERIC_ROLE:
-            if name in found:
-                raise Unreadable(f"role {name} of {where}", "it is there twice", REMEDY)
             found[name] = generic_role(name, record)
     return found
 

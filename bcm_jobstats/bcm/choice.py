@@ -101,6 +101,10 @@ def choose(way: str, access: Access) -> Choice:
     except Unreachable as missing:
         if not all(path.exists() for path in access.credentials):
             raise
+        try:
+            client(access).get("/rest/v1/version")
+        except Unreachable as error:
+            raise Unreachable("cmsh", f"{missing.cause}; {error.subject} {error.cause}", missing.remedy) from error
         return Choice(_rest(access), f"rest, for reading: cmsh {missing.cause}")
     auto = AutoBcm(cmsh, access.timeout, access.options, partial(_pythoncm, access))
     return Choice(auto, f"cmsh: found at {cmsh}; pythoncm only if cmsh cannot assign a new generic role")

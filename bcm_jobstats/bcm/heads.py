@@ -48,7 +48,11 @@ def status(root: Path) -> tuple[str, Optional[str]]:
         done = subprocess.run([cmha, "status"], capture_output=True, timeout=CMHA_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return UNKNOWN, None
-    text = done.stdout.decode("utf-8", "replace")
+    return understood(done.stdout.decode("utf-8", "replace"))
+
+
+def understood(text: str) -> tuple[str, Optional[str]]:
+    """(state of this head, name of the active one) from what `cmha status` printed (bcm-facts §10)."""
     mine = IS_ACTIVE.search(text)
     arrow = ARROW.search(text)
     active = (arrow.group(1) if arrow.group(2) else arrow.group(3) if arrow.group(4) else None) if arrow else None

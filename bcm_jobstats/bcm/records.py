@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional, Protocol, TypeVar
@@ -9,9 +11,15 @@ from typing import Optional, Protocol, TypeVar
 from bcm_jobstats.bcm.errors import Unreadable
 
 T = TypeVar("T")
+SURROGATE = re.compile("[\ud800-\udfff]")
 MISSING = object()
 """What an object has under a key that it does not have."""
 REMEDY = "Report this with the version of BCM, and use `--bcm cmsh` meanwhile."
+
+
+def shown(value: object) -> str:
+    """Something unexpected for an error message: however large or deeply nested it is, in a few words."""
+    return f"{reprlib.repr(value):.60}"
 
 
 class Source(Protocol):
@@ -40,8 +48,11 @@ class Record:
         return self.source.get(self.raw, key) not in (MISSING, None)
 
     def text(self, key: str) -> str:
-        """A text."""
-        return self._typed(key, str, "a text")
+        """A text; one with half a character in it, as JSON may hold it, could not be printed or stored."""
+        value = self._typed(key, str, "a text")
+        if SURROGATE.search(value):
+            raise self._wrong(key, value, "a valid text")
+        return value
 
     def flag(self, key: str) -> bool:
         """Yes or no."""
@@ -56,7 +67,7 @@ class Record:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts."""
-        found = tuple(one for one in self.items(key) if isinstance(one, str))
+        found = tuple(one for one in self.items(key) if isinstance(one, str) and not SURROGATE.search(one))
         if len(found) != len(self.items(key)):
             raise self._wrong(key, self.items(key), "a list of texts")
         return found
@@ -101,13 +112,13 @@ class Record:
     def _wrong(self, key: str, value: object, wanted: str) -> Unreadable:
         if value is MISSING:
             return Unreadable(self.label, f"{self.source.name} has no {key} for it", REMEDY)
-        return Unreadable(self.label, f"{self.source.name} has {value!r:.60} as {key}, which is not {wanted}", REMEDY)
+        return Unreadable(self.label, f"{self.source.name} has {shown(value)} as {key}, which is not {wanted}", REMEDY)
 
 
 def named(source: Source, kind: str, raws: object, key: str = "name") -> dict[str, Record]:
     """Objects by name; raises Unreadable when it is no list of objects that each have a name of their own."""
     if not isinstance(raws, Sequence) or isinstance(raws, (str, bytes)):
-        raise Unreadable(source.name, f"told {raws!r:.60} where a list was asked for, of every {kind}", REMEDY)
+        raise Unreadable(source.name, f"told {shown(raws)} where a list was asked for, of every {kind}", REMEDY)
     found: dict[str, Record] = {}
     for number, raw in enumerate(raws, start=1):
         name = Record(source, f"{kind} number {number}", raw).text(key)

@@ -21,12 +21,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Apply. A saved plan is its own approval."""
     where = common.deployment(args)
+    saved = load(args.file) if args.file else None
     with common.exclusively(where):
-        if args.file is None:
+        if saved is None:
             with common.busy(args, "Reading the cluster"):
                 plan = where.plan(adopt=args.adopt)
             return common.make(args, where, plan, asked=args.yes)
-        saved = load(args.file)
         with common.busy(args, "Reading the cluster"):
             check_fresh(saved, common.again(where, saved))
         return common.make(args, where, saved, asked=True)

@@ -21,7 +21,9 @@ from bcm_jobstats.plan.render import render
 
 
 class CannotChange(JobstatsError):
-    """The way to BCM is for reading, and this command changes something."""
+    """The way to BCM is for reading, and this command changes something. Exit status 69."""
+
+    status = ExitStatus.UNREACHABLE
 
 
 def deployment(args: argparse.Namespace, *, lenient: bool = False) -> Deployment:

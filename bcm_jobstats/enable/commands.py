@@ -28,7 +28,7 @@ def files(stack: Stack) -> Mapping[str, str]:
         "jobstats-status": [_states(role) for role in roles],
         "jobstats-plan": ["!bcm-jobstats plan"],
         "jobstats-drift": ["!bcm-jobstats drift"],
-        "jobstats-job": ["!jobstats ${1}"],
+        "jobstats-job": ["!jobstats $1"],
         "jobstats-enable": list(_members(stack.site, roles, "append")),
         "jobstats-disable": list(_members(stack.site, roles, "removefrom")),
     }
@@ -45,12 +45,12 @@ def _members(site: Site, roles: tuple[RoleSpec, ...], verb: str) -> Iterator[str
     for role in roles:
         attach = site.roles[role.name].attach
         if attach.form == "manual":
-            yield f"configurationoverlay; use {role.overlay}; {verb} nodes ${{1}}; commit; home"
+            yield f"configurationoverlay; use {role.overlay}; {verb} nodes $1; commit; home"
         elif attach.form == "existing":
             yield f"!echo '{role.name} is in your overlay {role.overlay}: change its nodes there'"
         elif attach.form == "with_role":
             yield f"!echo '{role.name} is wherever {attach.with_role} is: assign or unassign that role'"
         else:
-            yield f"!echo 'roles.{role.name}.attach in the site file names the nodes; then: bcm-jobstats apply'"
+            yield f"!echo 'roles.{role.name}.attach in the site file names them: change it, then bcm-jobstats apply'"
     if verb == "append":
         yield "!bcm-jobstats drift -q >/dev/null || echo 'Their image lacks files: run bcm-jobstats apply'"

@@ -60,7 +60,7 @@ def test_what_only_reads_changes_nothing_by_halves(
     without_cmsh(simulator, monkeypatch)
     before = snapshot(simulator.directory)
     outcome = run(simulator.directory, *words)
-    assert outcome.status == 1
+    assert outcome.status == 69
     assert "--bcm rest" in outcome.err and "head node" in outcome.err
     assert snapshot(simulator.directory) == before
 

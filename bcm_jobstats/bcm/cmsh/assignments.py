@@ -30,7 +30,7 @@ def query(cluster: Cluster, roles: Collection[str], *, every_node: bool) -> list
         return [*script, "home", "device", f"foreach * ({ROLES_AND_SERVICES})"]
     for number, role in enumerate(sorted(roles, key=lambda role: (role.startswith(GENERIC), role))):
         inner = NAME if number else ROLES
-        script += ["home", "device", f"foreach -l {scripts.quoted(role)} ({inner})"]
+        script += ["home", "device", f"foreach -l {scripts.one(role)} ({inner})"]
     return script
 
 

@@ -9,7 +9,7 @@ from typing import Optional
 from bcm_jobstats.bcm.cmsh import answers
 from bcm_jobstats.bcm.cmsh.answers import cell
 from bcm_jobstats.bcm.cmsh.reading import listing
-from bcm_jobstats.bcm.cmsh.scripts import command
+from bcm_jobstats.bcm.cmsh.scripts import command, one
 from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Place, Producer
 from bcm_jobstats.bcm.errors import Unreadable
 
@@ -26,7 +26,7 @@ LIST_FILTERS = listing(*FILTER_FIELDS)
 def save(before: Optional[Producer], after: Producer) -> list[str]:
     """Commands that create or change a producer and commit."""
     script = [SETUP, command("use", after.name) if before else command("add prometheus", after.name)]
-    script.append(command("set urls", *after.urls))
+    script.append(" ".join(["set urls", *map(one, after.urls)]))
     script.append(command("set revision", after.revision) if after.revision else "clear revision")
     script.append("nodeexecutionfilters")
     old = before.places if before else ()
@@ -35,7 +35,7 @@ def save(before: Optional[Producer], after: Producer) -> list[str]:
         if where not in old:
             script += [
                 command(f"add {where.kind}", _name(where)),
-                command(f"set {MEMBERS[where.kind]}", where.name),
+                f"set {MEMBERS[where.kind]} {one(where.name)}",
                 "..",
             ]
     return [*script, "commit"]

@@ -146,7 +146,7 @@ def status_query(nodes: Collection[str]) -> list[str]:
 def service_states(text: str, nodes: Collection[str]) -> dict[str, dict[str, str]]:
     """node -> service -> state from the answer to `status_query` (bcm-facts §1.7: `nslcd        [   UP   ]`)."""
     states: dict[str, dict[str, str]] = {}
-    node = ""
+    node, headed = "", True
     for line in text.split("\n"):
         match = STATE.match(line)
         if match and node:
@@ -157,9 +157,11 @@ def service_states(text: str, nodes: Collection[str]) -> dict[str, dict[str, str
             node = line.strip()
             if node in states:
                 raise Unreadable(f"services of {node}", "cmsh printed them twice", answers.AGAIN)
-            states[node] = {}
-        elif HEADING.match(line) and (not node or states[node]):
-            raise Unreadable("services", "cmsh printed some without the name of their node", answers.AGAIN)
+            states[node], headed = {}, False
+        elif HEADING.match(line):
+            if headed:
+                raise Unreadable("services", "cmsh printed some without the name of their node", answers.AGAIN)
+            headed = True
     return states
 
 

@@ -13,9 +13,11 @@ from bcm_jobstats.site.noderange import fold
 
 MODES = {OVERLAY: "configurationoverlay", CATEGORY: "category", NODE: "device"}
 # Nothing that cmsh gives a meaning to: ; quotes backquote ! | > < ( ) $ \ * newline (bcm-facts §1.2).
-SAFE = re.compile(r"[A-Za-z0-9_.:@+/=,%\[\]-]+( [A-Za-z0-9_.:@+/=,%\[\]-]+)*")
-
-SHELL = re.compile(r"[^\"\\`\r\n]+")
+# A minus sign at the beginning makes an option of it: `remove -d` (bcm-facts §1.5).
+SAFE = re.compile(r"(?!-)[A-Za-z0-9_.:@+/=,%\[\]-]+( [A-Za-z0-9_.:@+/=,%\[\]-]+)*")
+SEVERAL = re.compile(r"[ ,\[\]]|\.\.")
+"""What makes several values of one where cmsh takes a list (bcm-facts §1.2, §1.5)."""
+SHELL = re.compile(r"(?!-)[^\"\\`\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
 
 
 def can_be_sent(value: str) -> bool:
@@ -24,18 +26,28 @@ def can_be_sent(value: str) -> bool:
 
 
 def quoted(value: str) -> str:
-    """`value` as one cmsh argument; UnsafeName when it could end the argument or start a command."""
+    """`value` as one cmsh argument; UnsafeName when it could end the argument, start a command or be an option."""
     if not can_be_sent(value):
-        raise UnsafeName(
-            repr(value), "has characters that have a meaning to cmsh", "Use letters, digits and . _ - : @ + / = , only."
-        )
+        remedy = "Use letters, digits and . _ - : @ + / = , only, and no - at the beginning."
+        raise UnsafeName(repr(value), "has characters that have a meaning to cmsh", remedy)
     return f'"{value}"'
 
 
+def one(value: str) -> str:
+    """`value` as one cmsh argument where cmsh takes a list; UnsafeName when it would be several, or a range."""
+    if SEVERAL.search(value):
+        raise UnsafeName(repr(value), "means several values to cmsh", "Rename it: no blank, comma, [ ] or .. in it.")
+    return quoted(value)
+
+
 def node_list(names: Iterable[str]) -> str:
-    """Nodes as BCM writes them: `dgx-01..dgx-04,dgx-07` (bcm-facts §1.2; its brackets hold one range, never a list)."""
+    """Nodes as BCM writes them: `dgx-01..dgx-04,dgx-07` (bcm-facts §1.2; its brackets hold one range, never a list).
+
+    UnsafeName when a name among them would be read as something else.
+    """
     parts = []
-    for prefix, ranges, plain in re.findall(r"([^,\[\]]*)\[([^\]]*)\]|([^,]+)", fold(names)):
+    plain_names = [one(name)[1:-1] for name in names]
+    for prefix, ranges, plain in re.findall(r"([^,\[\]]*)\[([^\]]*)\]|([^,]+)", fold(plain_names)):
         ends = [item.split("-") for item in ranges.split(",")] if ranges else [[plain]]
         parts += ["..".join(f"{prefix}{end}" for end in item) for item in ends]
     return ",".join(parts)
@@ -57,11 +69,11 @@ def save_overlay(before: Optional[Overlay], after: Overlay) -> list[str]:
     old = before or Overlay(after.name, priority=-2)
     script = ["configurationoverlay", command("use" if before else "add", after.name)]
     if after.priority != old.priority:
-        script.append(command("set priority", str(after.priority)))
+        script.append(f'set priority "{after.priority:d}"')
     if after.all_head_nodes != old.all_head_nodes:
         script.append(command("set allheadnodes", _yes(after.all_head_nodes)))
     if after.nodes != old.nodes:
-        script.append(_set_list("nodes", [node_list(after.nodes)] if after.nodes else []))
+        script.append(command("set nodes", node_list(after.nodes)) if after.nodes else "clear nodes")
     if after.categories != old.categories:
         script.append(_set_list("categories", after.categories))
     if after.revision != old.revision:
@@ -137,13 +149,13 @@ def update_nodes(category: str) -> list[str]:
 
     `updateprovisioners` first: an image changed a moment ago may be skipped otherwise (bcm-facts §6).
     """
-    return ["softwareimage", "updateprovisioners", "device", command("imageupdate -w --wait -c", category)]
+    return ["softwareimage", "updateprovisioners", "device", f"imageupdate -w --wait -c {one(category)}"]
 
 
 def restart_services(category: str, services: Iterable[str]) -> list[str]:
     """Commands that restart services on every node of a category (bcm-facts §1.1, §1.6)."""
     inner = "; ".join(command("restart", name) for name in services)
-    return ["device", f"{command('foreach -c', category)} (services; {inner})"]
+    return ["device", f"foreach -c {one(category)} (services; {inner})"]
 
 
 def execute(nodes: Iterable[str], command: str) -> list[str]:
@@ -156,7 +168,7 @@ def execute(nodes: Iterable[str], command: str) -> list[str]:
 def _set_list(name: str, values: Iterable[str]) -> str:
     # A bare `set` may open an editor (bcm-facts §1.5): an empty list is cleared.
     items = list(values)
-    return command(f"set {name}", *items) if items else f"clear {name}"
+    return " ".join([f"set {name}", *map(one, items)]) if items else f"clear {name}"
 
 
 def _set_text(name: str, value: str) -> str:

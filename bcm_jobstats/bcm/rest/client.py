@@ -65,9 +65,10 @@ class Client:
             reply = self._once(url, body)
             if not 300 <= reply.status < 400:
                 return self._judged(what, reply)
-            url = urljoin(url, reply.location)
-            if urlsplit(url).scheme != "https":
-                raise Unreachable(self.base, f"redirects to {url!r:.80}, which is not https", CHECK)
+            url = _target(url, reply.location)
+            if not url:
+                cause = f"redirects to {reply.location!r:.80}, which is not https"
+                raise Unreachable(self.base, cause, CHECK)
         raise Unreachable(self.base, f"redirects more than {REDIRECTS} times", CHECK)
 
     def _once(self, url: str, body: Optional[dict[str, object]]) -> transport.Reply:
@@ -98,3 +99,12 @@ class Client:
         if reply.status >= 500:
             raise Unreachable(self.base, f"answers {what} with HTTP status {reply.status}", CHECK)
         raise Unreadable(self.base, f"answers {what} with HTTP status {reply.status}", CHECK)
+
+
+def _target(url: str, location: str) -> str:
+    """Where a redirect leads to; empty when that is not https."""
+    try:
+        target = urljoin(url, location)
+        return target if urlsplit(target).scheme == "https" else ""
+    except ValueError:
+        return ""

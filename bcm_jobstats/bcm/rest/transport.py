@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
+from bcm_jobstats.bcm import records
 from bcm_jobstats.bcm.errors import Refused, TimedOut, Unreachable, Unreadable
 from bcm_jobstats.bcm.rest.errors import Forbidden, Truncated, UnknownCall, Untrusted
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LARGEST = 64 * 1024 * 1024
 """Bytes of one answer, unpacked: several times what CMDaemon tells of 10,000 nodes."""
+LONGEST_WORDS = 500
+"""Characters of what CMDaemon says that are shown."""
 PIECE = 64 * 1024
 AGAIN = "Run the command again; when it stays so, report what CMDaemon's log says (/var/log/cmdaemon)."
 
@@ -96,17 +99,31 @@ def bounded(ask: Callable[[], T], what: str, seconds: float) -> T:
 def document(what: str, reply: Reply) -> Any:
     """The JSON of a reply, `errormessage` (which comes with HTTP status 200, bcm-facts §8.1) raised as an error."""
     try:
-        told = json.loads(reply.body)
+        told = json.loads(reply.body, object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Unreadable(what, f"CMDaemon's answer is not JSON ({type(error).__name__})", AGAIN) from error
     if isinstance(told, dict) and "errormessage" in told:
-        words = " ".join(str(told["errormessage"]).split())
+        said = told["errormessage"]
+        words = " ".join((said if isinstance(said, str) else records.shown(said)).split())[:LONGEST_WORDS]
+        words = words.encode("utf-8", "replace").decode()
         if "does not allow access" in words:
             raise Forbidden(what, words, "Use a certificate whose profile has that right (bcm.certificate).")
         if words.startswith("No such service"):
             raise UnknownCall(what, words, "")
         raise Refused(what, words or "CMDaemon refused it without a word", AGAIN)
     return told
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; ValueError when two of its values have one key, as only one of them would be seen."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _late(what: str, seconds: float) -> TimedOut:
