@@ -62,6 +62,7 @@ def reference(simulator: Simulator, node: str) -> str:
 
 
 def test_nodes_put_into_the_overlay_run_the_exporters_and_register(simulator: Simulator) -> None:
+    """bcm-facts §8.1: updates are whole entities."""
     base_view(simulator, nodes=[reference(simulator, "dgx-01")])
     until(lambda: running(simulator, "dgx-01") and registered(simulator) == ["dgx-01"])
     assert run(simulator.directory, "plan", "--detailed-exitcode").status == 0, "the members are the administrator's"

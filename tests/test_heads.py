@@ -57,6 +57,7 @@ def commands(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)
 def test_the_passive_head_changes_nothing(pair: Simulator, words: list[str]) -> None:
+    """bcm-facts §10."""
     before = both(pair)
     outcome = run(passive(pair), *words)
     assert outcome.status == ExitStatus.BUSY
@@ -71,6 +72,7 @@ def test_the_passive_head_still_tells(pair: Simulator) -> None:
 
 
 def test_both_heads_get_the_commands_and_lose_them_again(pair: Simulator) -> None:
+    """bcm-facts §10: nothing copies a head's own files."""
     before = both(pair)
     done(run(active(pair), "apply", "--yes", "-q"))
     assert commands(active(pair)) == commands(passive(pair)) != []
@@ -161,6 +163,7 @@ def test_a_failover_between_two_runs(pair: Simulator) -> None:
 
 
 def test_without_cmdaemons_file_cmha_is_asked(pair: Simulator) -> None:
+    """bcm-facts §10."""
     for root in pair.heads().values():
         shutil.move(root / heads.STATE, root / "state-was-here")
     before = both(pair)

@@ -52,9 +52,11 @@ def roles(record: Record) -> list[tuple[str, Record]]:
 
 
 def _once(label: str, name: str, found: Mapping[str, object]) -> None:
-    """Raise Unreadable unless something has a name, and one that nothing before it has: cmsh refuses others (bcm-facts §1.5)."""
+    """Raise Unreadable unless something has a name, and one of its own (bcm-facts §1.5)."""
     if not name or name in found:
-        raise Unreadable(label, f"another one there is called {name}, too" if name else "it has no name", REMEDY)
+        raise Unreadable(
+            f"{label}, {name}" if name else label, "it is there twice" if name else "it has no name", REMEDY
+        )
 
 
 def generic_name(name: str) -> str:

@@ -12,6 +12,8 @@ from bcm_jobstats.bcm.errors import Unreadable
 
 T = TypeVar("T")
 SURROGATE = re.compile("[\ud800-\udfff]")
+BRIEF = reprlib.Repr()
+BRIEF.maxstring = BRIEF.maxother = BRIEF.maxlong = 60
 MISSING = object()
 """What an object has under a key that it does not have."""
 REMEDY = "Report this with the version of BCM, and use `--bcm cmsh` meanwhile."
@@ -19,7 +21,7 @@ REMEDY = "Report this with the version of BCM, and use `--bcm cmsh` meanwhile."
 
 def shown(value: object) -> str:
     """Something unexpected for an error message: however large or deeply nested it is, in a few words."""
-    return f"{reprlib.repr(value):.60}"
+    return f"{BRIEF.repr(value):.60}"
 
 
 class Source(Protocol):

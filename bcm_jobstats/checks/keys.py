@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
+from bcm_jobstats.bcm.keys import OTHERS
 from bcm_jobstats.errors import JobstatsError
 
 ON_THE_HEAD = ("root/.cm/*.key", "etc/bcm-jobstats/*.key")
@@ -28,6 +28,6 @@ def problems(root: Path, configured: Optional[Path]) -> Iterator[JobstatsError]:
 
 def readable_by_others(path: Path) -> Optional[JobstatsError]:
     """The problem with the mode of one key."""
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if path.stat().st_mode & OTHERS:
         return JobstatsError(str(path), "is a private key that others can read", f"chmod 600 {path}")
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bcm_jobstats import planning
 from bcm_jobstats.cli import common
 from bcm_jobstats.errors import ExitStatus
 from bcm_jobstats.plan.apply import check_fresh
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     with common.exclusively(where):
         if saved is None:
             with common.busy(args, "Reading the cluster"):
-                plan = where.plan(adopt=args.adopt)
+                plan = planning.for_apply(where, adopt=args.adopt)
             return common.make(args, where, plan, asked=args.yes)
         with common.busy(args, "Reading the cluster"):
             check_fresh(saved, common.again(where, saved))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bcm_jobstats import planning
 from bcm_jobstats.bcm import heads
 from bcm_jobstats.bcm.errors import CannotAssign
 from bcm_jobstats.deployment import Deployment
@@ -86,7 +87,7 @@ def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool
         where.refresh()
         check_fresh(plan, again(where, plan))
     where.tidy()
-    providers = where.providers(destroy=plan.purpose != "apply")
+    providers = planning.providers(where, destroy=plan.purpose != "apply")
     number = None
     try:
         if plan.changes:
@@ -120,10 +121,10 @@ def _added_by_hand(args: argparse.Namespace, where: Deployment, error: CannotAss
 def again(where: Deployment, plan: Plan) -> Plan:
     """The same kind of plan, from the cluster as it is now."""
     if plan.purpose == "destroy":
-        return where.plan_destroy()
+        return planning.for_destroy(where)
     if plan.purpose == "rollback":
-        return where.plan_rollback(int(plan.about["generation"]), adopt=plan.about.get("adopt") == "yes")
-    return where.plan(adopt=plan.about.get("adopt") == "yes")
+        return planning.for_rollback(where, int(plan.about["generation"]), adopt=plan.about.get("adopt") == "yes")
+    return planning.for_apply(where, adopt=plan.about.get("adopt") == "yes")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bcm_jobstats import planning
 from bcm_jobstats.cli import common
 from bcm_jobstats.errors import ExitStatus
 
@@ -18,7 +19,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     where = common.deployment(args, lenient=True)
     with common.exclusively(where):
         with common.busy(args, "Reading the cluster"):
-            plan = where.plan_destroy()
+            plan = planning.for_destroy(where)
         status = common.make(args, where, plan, asked=args.yes)
         if status is ExitStatus.OK:
             where.originals.clear()

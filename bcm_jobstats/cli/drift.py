@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bcm_jobstats import planning
 from bcm_jobstats.cli import common
 from bcm_jobstats.cli.plan import outcome
 from bcm_jobstats.errors import ExitStatus
@@ -16,6 +17,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Plan and print."""
     with common.busy(args, "Reading the cluster"):
-        plan = common.deployment(args).plan()
+        plan = planning.for_apply(common.deployment(args))
     common.show(args, plan)
     return outcome(plan, detailed=True)

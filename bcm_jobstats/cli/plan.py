@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from bcm_jobstats import planning
 from bcm_jobstats.cli import common
 from bcm_jobstats.errors import ExitStatus
 from bcm_jobstats.plan.model import Plan
@@ -25,12 +26,12 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Plan and print."""
     where = common.deployment(args)
     with common.busy(args, "Reading the cluster"):
-        plan = where.plan(adopt=args.adopt)
+        plan = planning.for_apply(where, adopt=args.adopt)
     if args.out:
         args.out.write_text(json.dumps(plan.to_json(), indent=1), encoding="utf-8")
         args.out.chmod(0o600)
     if args.format == "cmsh":
-        by_kind = {provider.kind: provider for provider in where.providers()}
+        by_kind = {provider.kind: provider for provider in planning.providers(where)}
         steps = [(c.address, by_kind[c.kind].commands(c.name, c.before, c.after)) for c in plan.changes]
         document = [{"address": address, "commands": commands} for address, commands in steps]
         warning = (

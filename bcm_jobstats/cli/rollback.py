@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bcm_jobstats import planning
 from bcm_jobstats.cli import common
 from bcm_jobstats.errors import ExitStatus
 
@@ -20,5 +21,5 @@ def run(args: argparse.Namespace) -> ExitStatus:
     where = common.deployment(args)
     with common.exclusively(where):
         with common.busy(args, "Reading the cluster"):
-            plan = where.plan_rollback(args.generation, adopt=args.adopt)
+            plan = planning.for_rollback(where, args.generation, adopt=args.adopt)
         return common.make(args, where, plan, asked=args.yes)

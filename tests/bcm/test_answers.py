@@ -41,6 +41,7 @@ ITEMS: list[answers.Item] = ["first", ROWS, "middle", [], "last"]
 
 
 def test_lines_and_tables_come_in_order() -> None:
+    """bcm-facts §1.4: the transcript of `list -d {}`."""
     assert answers.items(TEXT) == ITEMS
     assert answers.tables(TEXT) == [ROWS, []]
 
@@ -48,6 +49,7 @@ def test_lines_and_tables_come_in_order() -> None:
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 @pytest.mark.parametrize("at", range(TEXT.count("\n") + 1))
 def test_an_event_before_any_line_is_taken_out(event: str, at: int) -> None:
+    """bcm-facts §1.7: the shape of an event line, and that it comes anywhere."""
     lines = TEXT.splitlines(keepends=True)
     lines[at:at] = [f"{event}\n"]
     assert answers.items(answers.without_events("".join(lines))) == ITEMS
@@ -75,6 +77,7 @@ def test_what_is_no_event_stays(line: str) -> None:
      ("All head nodes", "allheadnodes"), ("Software image", "softwareimage"), ("Hostname (key)", "hostname")],
 )  # fmt: skip
 def test_a_column_is_known_by_its_property_however_its_header_is_written(header: str, name: str) -> None:
+    """bcm-facts §1.4: keys are the headers' texts, with ` (key)` behind one of them."""
     assert answers.tables(f'[\n  {{\n    "{header}": "x"\n  }}\n]\n') == [[{name: "x"}]]
 
 
@@ -97,6 +100,7 @@ def test_a_role_in_brackets_is_no_table() -> None:
 
 
 def test_a_cut_cell_is_an_error() -> None:
+    """bcm-facts §1.7, §11 #7: `generic::containerd, kube...`; whether §1.4's `-d {}` cuts too is not told."""
     with pytest.raises(Unreadable) as error:
         answers.cell({"roles": "generic::containerd, kube..."}, "roles")
     assert "roles" in str(error.value) and "was cut" in str(error.value)
@@ -120,6 +124,7 @@ BETWEEN: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize(("lines", "values"), BETWEEN.values(), ids=BETWEEN)
 def test_values_are_read_between_markers(lines: list[str], values: list[str]) -> None:
+    """bcm-facts §1.5 does not tell what `get` of an empty property prints."""
     assert answers.between(lines, "r", 2) == values
 
 
@@ -154,6 +159,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize(("text", "words"), REFUSALS.values(), ids=REFUSALS)
 def test_both_validation_tables_are_understood(text: str, words: str) -> None:
+    """bcm-facts §1.5: both layouts [T]."""
     assert answers.refusal(text) == words
 
 
@@ -179,6 +185,7 @@ CMDaemon Build Index      156921
      ("Cluster Manager 10.0\n", None), (VERSION[: VERSION.index(".0")], None)],
 )  # fmt: skip
 def test_the_version_proves_that_all_output_arrived(text: str, version: Optional[str]) -> None:
+    """bcm-facts §1.7: versioninfo."""
     assert answers.version(text) == version
 
 
@@ -214,6 +221,7 @@ OVERLAY_ROW = {
     ],
 )
 def test_an_overlay_is_read(changed: dict[str, str], fields: dict[str, Any]) -> None:
+    """bcm-facts §1.2: node lists in every form, booleans as yes and no."""
     text = table({**OVERLAY_ROW, **changed})
     assert reading.overlays(text) == {"slurm-client": Overlay("slurm-client", **fields)}
 
@@ -234,6 +242,7 @@ def test_a_range_of_names_that_end_in_letters_is_read() -> None:
     ("image", "own"), [("", ""), ("dgx-image", "dgx-image"), ("dgx-image (dgx-h100)", ""), ("(dgx-h100)", "")]
 )
 def test_an_inherited_image_is_not_the_nodes_own(image: str, own: str) -> None:
+    """bcm-facts §1.5: an inherited value has its source in parentheses; §1.7: status cells."""
     row = {"hostname (key)": "n1", "type": "PhysicalNode", "category": "c", "softwareimage": image}
     cluster = reading.objects(objects(device=table({**row, "status": "[   UP   ]"})))
     assert cluster.nodes == {"n1": Node("n1", "PhysicalNode", "c", own, "UP")}
@@ -256,6 +265,7 @@ def objects(**changed: str) -> str:
 
 
 def test_all_objects_are_read() -> None:
+    """bcm-facts §1.7: a type may be printed `Slurm`."""
     cluster = reading.objects(objects())
     assert cluster.version == "10.0"
     assert (list(cluster.overlays), list(cluster.nodes)) == (["slurm-client"], ["n1"])
@@ -286,7 +296,8 @@ def test_a_list_that_never_is_empty_is_missed(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", OBJECTS)
 def test_a_list_without_one_of_its_columns_is_an_error_that_names_it(mode: str) -> None:
-    """What BCM may not be able to list (capability `list-fields`) must not look like an empty cluster."""
+    """What BCM may not be able to list (capability `list-fields`) must not look like an empty cluster.
+    bcm-facts §1.7 has the names of `show` only."""
     (row,) = json.loads(OBJECTS[mode])
     *kept, dropped = row
     with pytest.raises(Unreadable, match=dropped):
@@ -305,6 +316,7 @@ ROLE_LINES = {
 
 @pytest.mark.parametrize("text", ROLE_LINES.values(), ids=ROLE_LINES)
 def test_the_fields_of_roles_are_read_one_after_the_other(text: str) -> None:
+    """bcm-facts §1.5: `get` prints the value alone, several with blanks between; how an empty one looks is not told."""
     assert reading.role_fields(WANTED, text + VERSION) == {
         WANTED[0]: GenericRole("generic::a", ("x", "y"), "bcm-jobstats"),
         WANTED[1]: GenericRole("generic::b"),
@@ -340,6 +352,7 @@ dgx-03
 
 
 def test_service_states_are_read_node_by_node() -> None:
+    """bcm-facts §1.7: `nslcd        [   UP   ]`, `cups [STOPPED ]`."""
     assert reading.service_states(STATES, ["dgx-01", "dgx-02", "dgx-03"]) == {
         "dgx-01": {"nslcd": "UP", "cups": "STOPPED", "a_b@c.d": "FAILING"},
         "dgx-02": {"sshd": "DOWN"},
@@ -368,6 +381,7 @@ def assigned(nodes: str = "n1\n", category: str = "c\n") -> tuple[Cluster, set[s
 
 
 def test_assignments_belong_to_the_owner_named_before_them() -> None:
+    """bcm-facts §1.7: an inherited role has its source in brackets, an own one is bare."""
     cluster, left_over = assigned()
     assert cluster.roles == {
         Place(OVERLAY, "o"): ("slurmclient",),

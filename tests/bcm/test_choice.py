@@ -46,6 +46,7 @@ def test_auto_takes_cmsh_where_it_is(simulator: Simulator) -> None:
 
 
 def test_auto_reads_over_json_where_there_is_no_cmsh(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bcm-facts §1.1, §8.1: root's own certificate opens both."""
     before = json.loads(run(simulator.directory, "plan", "--json").out)
     without_cmsh(simulator, monkeypatch)
     plan = run(simulator.directory, "plan", "--json")

@@ -107,6 +107,7 @@ def furnished(simulator: Simulator, reader: Bcm) -> Iterator[Bcm]:
 
 
 def test_what_is_there_is_read(furnished: Bcm, simulator: Simulator) -> None:
+    """bcm-facts §1.7, §6, §7, §8: head nodes, images and their paths, whichever way they are asked for."""
     found = furnished.read([ROLE], every_node=True)
     assert found.version.split(".")[0] in {"10", "11"}
     assert sorted(found.overlays) == sorted(simulator.state()["configurationoverlay"])
@@ -130,6 +131,7 @@ def test_what_is_there_is_read(furnished: Bcm, simulator: Simulator) -> None:
 
 
 def test_what_is_assigned_is_read_where_it_was_put(furnished: Bcm) -> None:
+    """bcm-facts §8.1: JSON tells a node's own roles only."""
     found = furnished.read([ROLE], every_node=True)
     wide, login, node = Place(OVERLAY, "wide"), Place(CATEGORY, "login"), Place(NODE, "dgx-02")
     assert sorted(map(str, found.places_with(ROLE))) == sorted(map(str, (wide, login, node)))
@@ -143,7 +145,7 @@ def test_what_is_assigned_is_read_where_it_was_put(furnished: Bcm) -> None:
 
 
 def test_a_nodes_own_role_is_found_without_asking_every_node(furnished: Bcm) -> None:
-    """The node carries the role that was asked for, so it is looked at."""
+    """The node carries the role that was asked for, so it is looked at. bcm-facts §1.6: `foreach -l`."""
     assert furnished.read([ROLE]).generic[Place(NODE, "dgx-02")] == {ROLE: GenericRole(ROLE, ("x",))}
     assert furnished.read(["slurmclient", ROLE]).roles[Place(NODE, "dgx-02")] == (ROLE,)
 
@@ -162,6 +164,7 @@ STEPS: dict[str, list[Overlay]] = {
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
 def test_overlays_are_made_changed_and_removed(bcm: Bcm, steps: list[Overlay]) -> None:
+    """bcm-facts §2; §1.5: set, clear and commit, which prints nothing."""
     before: Optional[Overlay] = None
     for after in steps:
         assert bcm.save_overlay(before, after) == after
@@ -186,6 +189,7 @@ def test_roles_are_assigned_changed_and_unassigned(bcm: Bcm, where: Place) -> No
 
 @pytest.mark.parametrize("where", PLACES[1:], ids=str)
 def test_services_are_added_changed_and_removed(bcm: Bcm, where: Place) -> None:
+    """bcm-facts §3.3; §7: OSServiceConfig."""
     full = Service("node_exporter", True, True, f"bcm-jobstats, {where}")
     before: Optional[Service] = None
     for after in (full, Service("node_exporter"), full):
@@ -239,6 +243,7 @@ def test_the_order_of_services_is_no_matter(bcm: Bcm, simulator: Simulator) -> N
 def test_whether_a_role_can_be_assigned_is_found_out_without_a_trace(
     bcm: Bcm, simulator: Simulator, where: Place, assigned: str
 ) -> None:
+    """bcm-facts §13 #1; §1.5: nothing happens before `commit`."""
     possible = assigned == "yes" or bcm.name == PYTHONCM  # where a GenericRole can be made whatever cmsh can do
     before = (simulator.directory / "cmd/state.json").read_bytes()
     simulator.control({"op": "switch", "name": "generic_assign", "value": assigned})
@@ -282,6 +287,7 @@ def test_the_states_of_services_are_told_node_by_node(bcm: Bcm, simulator: Simul
 
 
 def test_nodes_are_updated_from_their_image(bcm: Bcm) -> None:
+    """bcm-facts §13 #10: pythoncm's names for it are not public, so every way goes through cmsh."""
     bcm.update_nodes("dgx-h100")
 
 

@@ -64,6 +64,7 @@ def test_what_was_taken_is_told(write: Callable[[PythoncmBcm], object]) -> None:
 def test_what_was_not_taken_is_an_error_with_its_words(
     write: Callable[[PythoncmBcm], object], commit: Callable[[SimpleNamespace], Any], words: str
 ) -> None:
+    """bcm-facts §7: `.good`, and printing the result tells why."""
     with pytest.raises(Refused, match=words) as raised:
         write(port(head(commit)))
     assert raised.value.remedy
@@ -86,6 +87,7 @@ def test_what_was_taken_before_the_connection_broke_is_no_error() -> None:
 
 
 def test_roles_of_others_stay() -> None:
+    """bcm-facts §7: a new one is appended to its parent's list."""
     told = head()
     bcm = port(told)
     bcm.save_role(PLACES[0], None, WANTED)
@@ -161,7 +163,7 @@ def test_a_cluster_that_new_objects_are_added_to(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_generic_role_is_named_as_cmsh_knows_it() -> None:
-    """Whether its name has the prefix in entities could not be confirmed: cmsh tells."""
+    """Whether its name has the prefix in entities could not be confirmed: cmsh tells. bcm-facts §13 #7."""
     told = head()
     bcm = port(told, calls=lambda name: f"generic::{name}")
     assert bcm.save_role(PLACES[2], None, WANTED) == WANTED
@@ -188,6 +190,7 @@ ODD: dict[str, Callable[[Head], None]] = {
 
 @pytest.mark.parametrize("spoil", ODD.values(), ids=ODD)
 def test_entities_of_another_form_are_an_error_that_names_them(spoil: Callable[[Head], None]) -> None:
+    """bcm-facts §7, §2: names as in JSON, seen in public scripts only."""
     told = head()
     spoil(told)
     with pytest.raises(Unreadable) as raised:

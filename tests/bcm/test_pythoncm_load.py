@@ -55,6 +55,7 @@ def test_it_is_found_without_being_imported(tmp_path: Path) -> None:
 
 
 def test_the_one_for_this_python_is_taken(tmp_path: Path) -> None:
+    """bcm-facts §7, §11 #3: 3.9 in the manual, 3.12 on a real BCM 11."""
     install(tmp_path, "python3.6")
     where = install(tmp_path)
     install(tmp_path, "python3.99")
@@ -71,6 +72,7 @@ def test_a_head_node_without_it(tmp_path: Path, there: str) -> None:
 
 @pytest.mark.parametrize("pythons", [("python3.6",), ("python3.6", "python3.99")])
 def test_one_for_another_python_names_both_and_the_way_out(tmp_path: Path, pythons: tuple[str, ...]) -> None:
+    """bcm-facts §7: BCM's own Python, which has the right version."""
     for python in pythons:
         install(tmp_path, python)
     with pytest.raises(Unreachable) as raised:
@@ -91,6 +93,7 @@ BROKEN = {
     ("switch", "cause"), [("none", "is not installed"), ("3.99", "is for python3.99"), ("own", "")]
 )
 def test_a_simulated_head_node(tmp_path: Path, switch: str, cause: str) -> None:
+    """bcm-facts §13 #10."""
     switch = {"3.99": "3.12" if OURS != "python3.12" else "3.9"}.get(switch, switch)
     with cluster(tmp_path / "head", switches={"pythoncm": switch}) as simulator:
         if cause:
@@ -138,6 +141,7 @@ def test_it_is_imported_once(tmp_path: Path) -> None:
 
 
 def test_on_a_head_node_it_finds_everything_itself(tmp_path: Path) -> None:
+    """bcm-facts §7: `Cluster()`."""
     install(tmp_path)
     assert load.connect(access(tmp_path))().cluster.settings is None
 
@@ -150,6 +154,7 @@ def certificate(root: Path, mode: int = 0o600) -> dict[str, Path]:
 
 
 def test_a_certificate_of_our_own_is_handed_over(tmp_path: Path) -> None:
+    """bcm-facts §7: Settings and its arguments."""
     install(tmp_path)
     session = load.connect(access(tmp_path, **certificate(tmp_path)))()
     assert session.cluster.settings.told == {

@@ -77,6 +77,7 @@ def test_any_json_is_an_answer(client: Client, server: Server, value: object) ->
 
 
 def test_gzip_is_understood(client: Client, server: Server) -> None:
+    """bcm-facts §8.1."""
     server.says(text(gzip.compress(b'["packed"]'), Content_Encoding="gzip"))
     assert client.get("/rest/v1/device") == ["packed"]
 
@@ -118,6 +119,7 @@ STATUSES: dict[int, tuple[type[JobstatsError], int]] = {
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_every_other_status_is_an_error(client: Client, server: Server, status: int) -> None:
+    """bcm-facts §8.1: 400 for an unknown method."""
     error, attempts = STATUSES[status]
     server.says(said([], status))
     with pytest.raises(error, match=str(status)):
@@ -275,7 +277,7 @@ def strangers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_server_of_another_authority_is_not_trusted(
     certificates: Path, strangers: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the environment says: BCM's authority is the only one."""
+    """Whatever the environment says: BCM's authority is the only one. bcm-facts §9: where its certificate lies."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, str(strangers / pki.CA))
     with serving(strangers) as stranger:

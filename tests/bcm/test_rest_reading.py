@@ -114,6 +114,7 @@ EXPECTED = Cluster(
 
 @pytest.mark.parametrize(("profile", "version"), [("bcm10", "10.25.03"), ("bcm11", "11.0")])
 def test_both_versions_say_the_same(profile: str, version: str) -> None:
+    """Keys of bcm-facts §2, §3.2, §3.3, §6, §8.1, §8.2; what differs between versions: §11 #2, §11 #5."""
     found = read(recorded(profile))
     assert found.version == version
     assert found == Cluster(**{**vars(EXPECTED), "version": version})
@@ -182,6 +183,7 @@ SPELLINGS: dict[str, Callable[[Told], None]] = {
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("change", SPELLINGS.values(), ids=SPELLINGS)
 def test_what_nobody_could_confirm_makes_no_difference(profile: str, change: Callable[[Told], None]) -> None:
+    """bcm-facts §13 #7."""
     told = recorded(profile)
     change(told)
     found = read(told)
@@ -203,6 +205,7 @@ def test_the_service_of_overlays_is_looked_for_once() -> None:
 
 
 def test_a_cmdaemon_without_calls_for_overlays_is_an_error_that_names_the_doubt() -> None:
+    """bcm-facts §13 #7; AM11 Table J has the tokens under CMDevice."""
     told = recorded("bcm11")
     del told[OVERLAYS]
     with pytest.raises(Refused, match="overlay-calls") as raised:
@@ -211,7 +214,7 @@ def test_a_cmdaemon_without_calls_for_overlays_is_an_error_that_names_the_doubt(
 
 
 def test_a_cmdaemon_that_does_not_tell_of_workload_managers() -> None:
-    """That CMJob has the call is an assumption; nothing else depends on it."""
+    """That CMJob has the call is an assumption; nothing else depends on it. AM11 Table J has its token there."""
     told = recorded("bcm11")
     del told[WLMS]
     assert read(told).wlms == {}
@@ -405,6 +408,7 @@ WRITES: dict[str, Callable[[RestBcm], object]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_it_reads_only_and_says_what_to_use(write: Callable[[RestBcm], object]) -> None:
+    """bcm-facts §8.1: what is written wrongly is dropped silently, and the calls are not confirmed."""
     client = Recorded({})
     with pytest.raises(ReadOnly, match="reading only") as raised:
         write(RestBcm(cast(Client, client)))

@@ -78,6 +78,7 @@ def hostile() -> Iterator[object]:
 
 @pytest.mark.parametrize("name", list(hostile()))
 def test_a_name_with_a_meaning_to_cmsh_is_refused(name: str) -> None:
+    """bcm-facts §1.2: quotes, `;`, `!`, backquotes, `|`, `>` and loops."""
     with pytest.raises(UnsafeName) as refused:
         scripts.quoted(name)
     assert refused.value.subject == repr(name)
@@ -196,6 +197,7 @@ OVERLAYS: dict[str, tuple[Overlay | None, Overlay, list[str]]] = {
 
 @pytest.mark.parametrize(("before", "after", "script"), OVERLAYS.values(), ids=OVERLAYS)
 def test_of_an_overlay_only_what_differs_is_set(before: Overlay | None, after: Overlay, script: list[str]) -> None:
+    """bcm-facts §2; §1.5: `clear` unsets."""
     assert scripts.save_overlay(before, after) == ["configurationoverlay", *script, "commit"]
 
 
@@ -222,6 +224,7 @@ ROLES: dict[str, tuple[GenericRole | None, GenericRole, list[str]]] = {
 
 @pytest.mark.parametrize(("before", "after", "script"), ROLES.values(), ids=ROLES)
 def test_of_a_role_only_what_differs_is_set(before: GenericRole | None, after: GenericRole, script: list[str]) -> None:
+    """bcm-facts §3.2."""
     assert scripts.save_role(PLACES[0], before, after) == [*script, "commit"]
 
 
@@ -230,6 +233,7 @@ def test_of_a_role_only_what_differs_is_set(before: GenericRole | None, after: G
     list(zip(PLACES, (["configurationoverlay", 'use "o"'], ["category", 'use "c"'], ["device", 'use "n"']))),
 )
 def test_a_place_is_entered_from_its_own_mode(where: Place, path: list[str]) -> None:
+    """bcm-facts §1.2."""
     assert scripts.at(where) == path
     assert scripts.remove_role(where, "generic::r") == [*path, "roles", 'unassign "generic::r"', "commit"]
     assert scripts.remove_service(where, "s") == [*path, "services", 'remove "s"', "commit"]
@@ -262,6 +266,7 @@ def test_nodes_are_written_as_cmsh_reads_them(nodes: tuple[str, ...]) -> None:
 
 
 def test_an_overlay_is_removed() -> None:
+    """bcm-facts §2."""
     assert scripts.remove_overlay("o") == ["configurationoverlay", 'remove "o"', "commit"]
 
 
@@ -272,6 +277,7 @@ def test_no_script_sets_something_to_nothing(script: list[str]) -> None:
 
 
 def test_nodes_are_updated_after_the_provisioners_and_waited_for() -> None:
+    """bcm-facts §6, §11 #19: else a fresh change may be missed; §11 #8: `-w` writes."""
     assert scripts.update_nodes("dgx-h100") == [
         "softwareimage",
         "updateprovisioners",

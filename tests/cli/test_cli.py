@@ -500,6 +500,7 @@ def under(root: Path, script: str) -> str:
 @pytest.mark.skipif(os.geteuid() != 0, reason="the commands set owners, which takes root")
 @pytest.mark.parametrize("site", [SITE, "", "enable: {mode: services}\n"], ids=["own overlay", "with role", "services"])
 def test_the_printed_commands_do_the_same(head: Head, site: str) -> None:
+    """As one-liners of bcm-facts §1.1."""
     head.site(site)
     script = head.ok("plan", "--format", "cmsh").out
     head.ok("apply", *QUIET)

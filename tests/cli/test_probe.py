@@ -58,6 +58,7 @@ FLIPPED = {
 
 @pytest.mark.parametrize("name", FLIPPED)
 def test_each_question_finds_out_how_this_bcm_behaves(simulator: Simulator, name: str) -> None:
+    """bcm-facts §13, and what §1.2, §1.4 and §1.5 leave open."""
     switch, answers = FLIPPED[name]
     for value, answer in answers.items():
         simulator.control({"op": "switch", "name": switch, "value": value})
@@ -65,6 +66,7 @@ def test_each_question_finds_out_how_this_bcm_behaves(simulator: Simulator, name
 
 
 def test_every_doubt_is_asked_and_nothing_is_changed(simulator: Simulator) -> None:
+    """bcm-facts §13; §5.1: the prolog is read, too."""
     before = snapshot(simulator.directory)
     told = probed(simulator)
     assert list(told) == [capability.name for capability in ALL]
@@ -73,6 +75,7 @@ def test_every_doubt_is_asked_and_nothing_is_changed(simulator: Simulator) -> No
 
 
 def test_probing_commits_nothing_even_where_cmsh_commits_at_its_end(simulator: Simulator) -> None:
+    """bcm-facts §13 #4."""
     simulator.control({"op": "switch", "name": "uncommitted", "value": "keep"})
     before = snapshot(simulator.directory)
     probed(simulator)
@@ -80,6 +83,7 @@ def test_probing_commits_nothing_even_where_cmsh_commits_at_its_end(simulator: S
 
 
 def test_what_was_tried_is_gone_afterwards(simulator: Simulator) -> None:
+    """bcm-facts §1.2 has `set revision`; whether it keeps our text is tried."""
     before = snapshot(simulator.directory)
     assert probed(simulator, "--try")["free-revision"]["answer"] == "yes"
     assert snapshot(simulator.directory) == before
@@ -123,6 +127,7 @@ def test_doctor_tells_what_an_upgrade_changed(simulator: Simulator) -> None:
 
 
 def test_doctor_finds_keys_that_others_can_read_and_keys_on_the_way_to_nodes(simulator: Simulator) -> None:
+    """bcm-facts §1.1: root's key is ~/.cm/admin.key."""
     assert run(simulator.directory, "doctor").status == 0
     loose = simulator.directory / "root/.cm/other.key"
     loose.write_text("x")
@@ -143,6 +148,7 @@ def certified(simulator: Simulator, purpose: str) -> None:
 
 
 def test_a_certificate_is_made_for_its_owner_only(simulator: Simulator) -> None:
+    """AM11 §6.4."""
     certified(simulator, "apply")
     key = simulator.directory / "etc/bcm-jobstats/apply.key"
     assert key.stat().st_mode & 0o777 == 0o600
@@ -158,6 +164,7 @@ def test_a_certificate_is_made_for_its_owner_only(simulator: Simulator) -> None:
 
 
 def test_with_the_certificate_for_applying_everything_works(simulator: Simulator) -> None:
+    """AM11 Table J."""
     before = snapshot(simulator.directory)
     certified(simulator, "apply")
     for words in (["apply", "--yes"], ["plan", "--detailed-exitcode"], ["drift"], ["status", "--no-prometheus"]):
@@ -170,6 +177,7 @@ def test_with_the_certificate_for_applying_everything_works(simulator: Simulator
 
 
 def test_with_the_certificate_for_reading_nothing_can_be_changed(simulator: Simulator) -> None:
+    """AM11 Table J."""
     certified(simulator, "read")
     assert run(simulator.directory, "plan").status == 0
     before = snapshot(simulator.directory)
@@ -189,7 +197,8 @@ CHANGES = (
 
 @pytest.mark.parametrize("token", sorted({*certificate.OF_READING, *certificate.OF_APPLYING}))
 def test_no_right_is_too_many(simulator: Simulator, token: str) -> None:
-    """Without any one of the tokens something that the product does is refused."""
+    """Without any one of the tokens something that the product does is refused.
+    The tokens are those of AM11 Table J."""
     certified(simulator, "apply")
     cmsh(simulator, f"profile; use bcm-jobstats-apply; removefrom tokens {token}; commit")
     root, file = simulator.directory, simulator.directory / "etc/bcm-jobstats/site.yaml"

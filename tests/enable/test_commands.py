@@ -67,6 +67,7 @@ def test_they_can_be_left_out(simulator: Simulator) -> None:
 
 
 def test_enable_and_disable_change_the_overlay_in_cmsh(simulator: Simulator) -> None:
+    """bcm-facts §1.2: `$1`; §1.5: append and removefrom."""
     applied(simulator)
     typed(simulator, "jobstats-enable dgx-01..dgx-02")
     assert members(simulator) == ["dgx-01", "dgx-02"]
@@ -85,6 +86,7 @@ def test_status_lists_the_services_of_every_node_with_the_role(simulator: Simula
 
 
 def test_plan_and_drift_call_bcm_jobstats(simulator: Simulator) -> None:
+    """bcm-facts §1.2: `!`."""
     applied(simulator)
     assert "No changes." in typed(simulator, "jobstats-plan")
     assert "No changes." in typed(simulator, "jobstats-drift")
@@ -105,6 +107,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("site", "word"), OTHERS.values(), ids=OTHERS)
 def test_where_members_are_decided_elsewhere_they_say_so(simulator: Simulator, site: str, word: str) -> None:
+    """bcm-facts §1.2 does not tell whose the quotes behind `!` are."""
     (simulator.directory / "etc/bcm-jobstats/site.yaml").write_text(site)
     applied(simulator)
     before = simulator.state()

@@ -44,6 +44,7 @@ def test_they_are_off_by_default(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("text", SITES.values(), ids=SITES)
 def test_one_for_each_exporter_where_its_role_is(simulator: Simulator, text: str) -> None:
+    """bcm-facts §9; AM11 App. L: filters by overlay, category and node."""
     site(simulator, text)
     before = snapshot(simulator.directory)
     outcome = run(simulator.directory, "apply", "--yes", "-q")

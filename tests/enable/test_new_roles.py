@@ -43,6 +43,7 @@ def applied_and_destroyed(simulator: Simulator, before: Snapshot) -> None:
 @pytest.mark.parametrize("form", ["yes", "typed", "class"])
 @pytest.mark.parametrize("uncommitted", ["discard", "keep"])
 def test_cmsh_finds_the_form_that_works(tmp_path: Path, form: str, uncommitted: str) -> None:
+    """bcm-facts §13 #1."""
     with started(tmp_path, "generic-role", generic_assign=form, uncommitted=uncommitted, pythoncm="none") as simulator:
         before = snapshot(simulator.directory)
         outcome = run(simulator.directory, "apply", "--yes", "-q")
@@ -53,6 +54,7 @@ def test_cmsh_finds_the_form_that_works(tmp_path: Path, form: str, uncommitted: 
 @pytest.mark.parametrize("mode", ["generic-role", "auto"])
 @pytest.mark.parametrize("name", ["prefixed", "bare"])
 def test_pythoncm_makes_the_role_where_cmsh_cannot(tmp_path: Path, mode: str, name: str) -> None:
+    """bcm-facts §13 #1, §13 #7."""
     with started(tmp_path, mode, generic_assign="no", json_generic_name=name) as simulator:
         before = snapshot(simulator.directory)
         outcome = run(simulator.directory, "apply", "--yes", "-q")

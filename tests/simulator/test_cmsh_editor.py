@@ -45,6 +45,7 @@ def test_a_session_at_an_editor_ends_with_its_client(cluster: InProcess) -> None
 
 @pytest.mark.slow
 def test_a_client_that_waits_for_a_bounded_time_notices(tmp_path: Path) -> None:
+    """bcm-facts §1.5, §11 #12."""
     simulator = Simulator.start(tmp_path, node_kind="paper")
     try:
         with pytest.raises(subprocess.TimeoutExpired):

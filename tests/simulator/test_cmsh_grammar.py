@@ -51,6 +51,7 @@ def test_quotes_make_one_word(text: str, words: tuple[str, ...]) -> None:
 
 
 def test_pipes_and_redirections_are_the_shells() -> None:
+    """bcm-facts §1.2."""
     assert parse("list | grep a | wc -l").pipe == "grep a | wc -l"
     assert (parse("list > out").redirect, parse("list > out").append) == ("out", False)
     assert (parse("list >>out").redirect, parse("list >>out").append) == ("out", True)

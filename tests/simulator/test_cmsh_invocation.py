@@ -23,6 +23,7 @@ STATUS = "dgx-01 .............. [   UP   ]\n"
     ],
 )
 def test_options_in_long_and_short_forms(cluster: InProcess, options: tuple[str, ...]) -> None:
+    """bcm-facts §1.1."""
     answer = cluster.cmsh(*options, "device status dgx-01")
     assert (answer.out, answer.err, answer.status) == (STATUS, "", 0)
 
@@ -76,6 +77,7 @@ def test_the_exit_status_is_a_switch(cluster: InProcess, switch: str, status: in
 
 
 def test_an_error_ends_the_run_only_with_q(cluster: InProcess) -> None:
+    """bcm-facts §1.1: "Exit immediately after error"."""
     cluster.control(op="switch", name="exit_status", value="honest")
     command = "device use nosuch; device status dgx-01"
     plain, strict = cluster.cmsh("-n", "-c", command), cluster.cmsh("-n", "-q", "-c", command)
@@ -130,6 +132,7 @@ def test_one_stays_where_a_command_leads(cluster: InProcess, line: str, stays: s
 
 
 def test_what_a_shell_gets_really_runs(cluster: InProcess) -> None:
+    """bcm-facts §1.2."""
     assert cluster.run("!echo hi; device get dgx-01 category") == "hi\ndgx-h100\n"
     cluster.run("configurationoverlay; use slurm-client; set revision `echo x`y")
     assert cluster.run("get revision") == "xy\n"
@@ -141,6 +144,7 @@ def test_what_a_shell_gets_really_runs(cluster: InProcess) -> None:
 
 
 def test_pipes_and_redirections(cluster: InProcess) -> None:
+    """bcm-facts §1.2."""
     lines = cluster.run("device list | grep dgx-02").splitlines()
     assert len(lines) == 3 and lines[0].startswith("Type") and "dgx-02" in lines[2]
     assert cluster.run("device list | wc -l").strip() == "8"
@@ -150,6 +154,7 @@ def test_pipes_and_redirections(cluster: InProcess) -> None:
 
 @pytest.mark.parametrize(("switch", "name"), [("cut", "a-name-of-twenty-..."), ("full", "a-name-of-twenty-four-ch")])
 def test_cells_are_cut_in_json_by_the_switch(cluster: InProcess, switch: str, name: str) -> None:
+    """bcm-facts §1.4 does not tell."""
     cluster.control(op="switch", name="json_cells", value=switch)
     cluster.run("configurationoverlay; add a-name-of-twenty-four-ch; commit; exit")
     assert f'"name (key)": "{name}"' in cluster.run("list -f name -d {}")

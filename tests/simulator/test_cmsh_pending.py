@@ -44,12 +44,14 @@ def test_setting_a_value_back_is_no_change(cluster: InProcess) -> None:
 
 
 def test_refresh_drops_changes(cluster: InProcess) -> None:
+    """bcm-facts §1.5."""
     cluster.run("configurationoverlay; use slurm-client; set priority 510; refresh")
     assert cluster.run("get priority; modified") == "500\nNo modified objects of type configurationoverlay\n"
 
 
 @pytest.mark.parametrize(("switch", "kept"), [("discard", "500\n"), ("keep", "510\n")])
 def test_the_end_of_c_decides_by_the_switch(cluster: InProcess, switch: str, kept: str) -> None:
+    """bcm-facts §13 #4."""
     cluster.control(op="switch", name="uncommitted", value=switch)
     cluster.cmsh("-n", "-c", "configurationoverlay; set slurm-client priority 510")
     assert cluster.cmsh("-n", "-c", "configurationoverlay; get slurm-client priority").out == kept
@@ -181,6 +183,7 @@ def test_an_empty_property_prints_by_the_switch(cluster: InProcess, switch: str,
 
 
 def test_an_image_is_inherited_from_the_category(cluster: InProcess) -> None:
+    """bcm-facts §6."""
     assert cluster.run("device; get dgx-01 softwareimage") == "dgx-image (dgx-h100)\n"
     cluster.run("set dgx-01 softwareimage default-image; commit")
     assert cluster.run("get dgx-01 softwareimage") == "default-image\n"

@@ -54,6 +54,7 @@ def test_a_certificate_has_its_profile(certified: InProcess) -> None:
     ],
 )
 def test_what_the_profile_does_not_allow_does_not_happen(certified: InProcess, line: str, allowed: bool) -> None:
+    """AM11 Table J."""
     certified.control(op="switch", name="exit_status", value="honest")
     before = certified.daemon.state.to_json()
     answer = certified.cmsh(*options(certified), line)

@@ -22,6 +22,7 @@ def turn(cluster: InProcess, **switches: str) -> None:
 
 @pytest.mark.parametrize("form", ["yes", "typed", "class", "no"])
 def test_a_generic_role_is_assigned_in_one_form_only(cluster: InProcess, form: str) -> None:
+    """bcm-facts §13 #1."""
     turn(cluster, generic_assign=form)
     told = cluster.run(f"{ROLES}; help assign")
     for name, line in FORMS.items():
@@ -37,6 +38,7 @@ def test_a_generic_role_is_assigned_in_one_form_only(cluster: InProcess, form: s
 
 @pytest.mark.parametrize("texts", ["plain", "other"])
 def test_no_word_of_an_error_is_the_same_in_the_other_wording(cluster: InProcess, texts: str) -> None:
+    """bcm-facts §13 #5."""
     turn(cluster, texts=texts)
     told = cluster.run("device use nosuch; nosuch; configurationoverlay; use slurm-client; set priority 250; commit")
     plain = all(text in told for text in ("No such device", "Unknown command", "The priority should be"))
@@ -52,6 +54,7 @@ def test_literal_messages_stay_in_the_other_wording(cluster: InProcess) -> None:
 
 @pytest.mark.parametrize(("value", "accepted"), [("refused", False), ("accepted", True)])
 def test_configurations_of_other_types(cluster: InProcess, value: str, accepted: bool) -> None:
+    """bcm-facts §13 #2."""
     turn(cluster, configuration_types=value)
     cluster.run(f"{ROLES}; assign generic::x; configurations; add templated y")
     assert cluster.session.failed != accepted
@@ -62,6 +65,7 @@ def test_configurations_of_other_types(cluster: InProcess, value: str, accepted:
 
 @pytest.mark.parametrize(("value", "accepted"), [("refused", False), ("accepted", True)])
 def test_customizations_of_an_overlay(cluster: InProcess, value: str, accepted: bool) -> None:
+    """bcm-facts §13 #14."""
     turn(cluster, customizations=value)
     cluster.run("configurationoverlay; use slurm-client; customizations; add x")
     assert cluster.session.failed != accepted
@@ -71,6 +75,7 @@ def test_customizations_of_an_overlay(cluster: InProcess, value: str, accepted: 
 @pytest.mark.parametrize(("value", "same"), [("plain", True), ("other", False)])
 @pytest.mark.parametrize("mode", ["wlm; use slurm", "category; use login", "softwareimage; use dgx-image"])
 def test_labels_that_nobody_saw(cluster11: InProcess, mode: str, value: str, same: bool) -> None:
+    """bcm-facts §13 #6."""
     before = cluster11.run(f"{mode}; show")
     turn(cluster11, show_labels=value)
     assert (cluster11.run("show") == before) == same
@@ -78,6 +83,7 @@ def test_labels_that_nobody_saw(cluster11: InProcess, mode: str, value: str, sam
 
 @pytest.mark.parametrize("value", ["absent", "present"])
 def test_hainfo(cluster: InProcess, value: str) -> None:
+    """bcm-facts §13 #13."""
     turn(cluster, hainfo=value)
     cluster.run("main; hainfo")
     assert cluster.session.failed == (value == "absent")
@@ -88,6 +94,7 @@ def test_hainfo(cluster: InProcess, value: str) -> None:
 def test_services_of_a_role_start_or_are_only_listed(
     cluster: InProcess, value: str, states: dict[str, ServiceState]
 ) -> None:
+    """bcm-facts §13 #15."""
     turn(cluster, role_services=value)
     cluster.run(f"{ROLES}; assign generic::x; set services x; commit")
     cluster.settled()
@@ -101,6 +108,7 @@ def test_services_of_a_role_start_or_are_only_listed(
 
 @pytest.mark.parametrize(("value", "winner"), [("first", "a"), ("last", "b")])
 def test_two_overlays_of_one_priority(cluster: InProcess, value: str, winner: str) -> None:
+    """bcm-facts §13 #16."""
     for name in ("b", "a"):
         cluster.run(f"configurationoverlay; add {name}; set categories login; roles; assign generic::x; commit; home")
     turn(cluster, equal_priority=value)

@@ -47,6 +47,7 @@ def states(pair: InProcess) -> dict[str, str]:
 
 
 def test_cmha_status_prints_the_manuals_transcript(tmp_path: Path) -> None:
+    """bcm-facts §10."""
     made = InProcess(tmp_path, Layout(head="mycluster1", passive="mycluster2"))
     assert made.cmha("status").out == STATUS
     passive = made.cmha("status", head="mycluster2").out.splitlines()
@@ -55,6 +56,7 @@ def test_cmha_status_prints_the_manuals_transcript(tmp_path: Path) -> None:
 
 
 def test_the_checks_fail_while_a_head_is_down(pair: InProcess) -> None:
+    """bcm-facts §10: `mysql [FAILED] (11)`."""
     pair.control(op="head", name=TWO, state="down")
     out = pair.cmha("status").out
     assert "  mysql         [FAILED] (11)\n" in out and "  ping          [FAILED]\n" in out and "OK" not in out
@@ -91,6 +93,7 @@ def test_makeactive_makes_this_head_or_a_named_one_active(pair: InProcess) -> No
 
 
 def test_cmsh_on_the_passive_head_speaks_to_the_active_one(pair: InProcess) -> None:
+    """bcm-facts §1.1, §10."""
     assert pair.cmsh("-n", "-c", SET.format(1), head=TWO).out == ""
     assert pair.cmsh("-n", "-c", GET).out == "1\n"
 
@@ -238,6 +241,7 @@ def test_a_passive_head_that_is_down_gets_no_images(pair: InProcess) -> None:
 
 @pytest.mark.parametrize("heads", [1, 2])
 def test_a_fresh_change_of_an_image_is_missed_unless_the_provisioners_know(tmp_path: Path, heads: int) -> None:
+    """bcm-facts §6, §11 #19."""
     layout = Layout(head=ONE, passive=TWO) if heads == 2 else Layout()
     made = InProcess(tmp_path, layout, {"provisioners": "dirty"})
     sent = made.daemon.provisioners.source
@@ -266,6 +270,7 @@ def shared(pair: InProcess) -> dict[str, bool]:
 
 
 def test_shared_storage_is_mounted_on_both_heads(pair: InProcess) -> None:
+    """bcm-facts §10."""
     (pair.daemon.ha.root(TWO) / "cm/shared/file").touch()
     assert shared(pair) == {ONE: True, TWO: True}
     pair.control(op="failover")

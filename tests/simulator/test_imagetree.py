@@ -56,6 +56,7 @@ def test_the_first_sync_makes_a_copy_and_the_second_changes_nothing(tmp_path: Pa
 
 
 def test_what_the_image_lacks_is_deleted(image: Path, node: Path) -> None:
+    """bcm-facts §6."""
     put(node / "usr/local/bin/old_exporter")
     put(node / "etc/extra")
     (node / "etc/dangling").symlink_to("/nowhere")
@@ -80,6 +81,7 @@ def test_a_link_out_of_the_tree_is_deleted_and_not_followed(image: Path, node: P
     ],
 )
 def test_excluded_paths_are_neither_deleted_nor_copied(image: Path, node: Path, path: str) -> None:
+    """bcm-facts §6: the default lists."""
     put(node / path, "the node's")
     sync(image, node, dry_run=False)
     assert (node / path).read_text(encoding="utf-8") == "the node's"

@@ -36,6 +36,7 @@ def generic(**values: Any) -> dict[str, Any]:
 
 
 def test_a_call_answers_a_list_and_service_names_are_lenient(web11: Web) -> None:
+    """bcm-facts §8.1."""
     for service in ("cmdevice", "CMDevice", "device", "CMDEVICE"):
         told = web11.admin.call(service, "getDevices")
         assert [one["hostname"] for one in told][:2] == ["bcm-head", "dgx-01"]
@@ -44,6 +45,7 @@ def test_a_call_answers_a_list_and_service_names_are_lenient(web11: Web) -> None
 
 
 def test_arguments_come_as_a_list_alone_or_by_name(web11: Web) -> None:
+    """bcm-facts §8.1."""
     forms = ({"args": ["dgx-01"]}, {"arg": "dgx-01"}, {"name": "dgx-01"})
     told = [web11.admin.post({"service": "cmdevice", "call": "getNode", **form}, "/json/")[1] for form in forms]
     assert [one["hostname"] for one in told] == ["dgx-01"] * 3
@@ -51,6 +53,7 @@ def test_arguments_come_as_a_list_alone_or_by_name(web11: Web) -> None:
 
 
 def test_errors_have_the_literal_texts_and_status_200(web11: Web) -> None:
+    """bcm-facts §8.1."""
     refused = {"errormessage": "Your certificate (profile:) does not allow access to CMDevice::getDevices\n"}
     assert web11.nobody.post({"service": "cmdevice", "call": "getDevices"}) == (200, refused)
     told = web11.admin.post({"service": "fake", "call": "getDevices"})
@@ -73,17 +76,20 @@ def test_errors_have_the_literal_texts_and_status_200(web11: Web) -> None:
     ],
 )
 def test_what_is_no_call_is_http_400(web11: Web, body: Any) -> None:
+    """bcm-facts §8.1."""
     assert web11.admin.post(body)[0] == 400
     assert not [entry for entry in web11.cluster.daemon.log if "error" in entry]
 
 
 def test_not_found_is_null(web11: Web) -> None:
+    """bcm-facts §8.1."""
     assert web11.admin.call("cmdevice", "getDevice", "nosuch") is None
     assert web11.admin.call("cmdevice", "getDevice", {"bad": "type"}) is None
     assert web11.admin.call("cmpart", "getSoftwareImage", NIL) is None
 
 
 def test_minify_and_gzip(web11: Web) -> None:
+    """bcm-facts §8.1."""
     body = {"service": "cmmain", "call": "getVersion"}
     plain = web11.admin.send("POST", "/json", body)[1]
     small = web11.admin.send("POST", "/json", {**body, "minify": True})[1]
@@ -93,6 +99,7 @@ def test_minify_and_gzip(web11: Web) -> None:
 
 
 def test_the_common_keys_differ_between_versions(web: Web) -> None:
+    """bcm-facts §8.1, §11 #5."""
     old = overlay(web)
     assert {"uniqueKey", "toBeRemoved", "oldLocalUniqueKey"} <= set(old) and not {"uuid", "to_be_removed"} & set(old)
     web.cluster.run("configurationoverlay; use slurm-client; roles; assign generic::x; commit")
@@ -102,6 +109,7 @@ def test_the_common_keys_differ_between_versions(web: Web) -> None:
 
 
 def test_keys_of_11(web11: Web) -> None:
+    """bcm-facts §8.1."""
     told = overlay(web11)
     keys = {"baseType", "childType", "uuid", "revision", "modified", "to_be_removed", "extra_values"}
     assert keys <= set(told) and "uniqueKey" not in told
@@ -116,6 +124,7 @@ def test_keys_of_11(web11: Web) -> None:
 
 
 def test_a_generic_role_has_the_documented_fields(web11: Web) -> None:
+    """bcm-facts §3.2."""
     run = web11.cluster.run
     run("configurationoverlay; use slurm-client; roles; assign generic::jobstats; append services a b")
     run("configurations; add static c; set filename /etc/c; set content text; ..")
@@ -133,6 +142,7 @@ def test_a_generic_role_has_the_documented_fields(web11: Web) -> None:
 
 @pytest.mark.parametrize("profile", ["bcm10", "bcm11"])
 def test_services_have_the_documented_fields(web: Web, web11: Web, profile: str) -> None:
+    """bcm-facts §3.3."""
     it = web if profile == "bcm10" else web11
     it.cluster.run("category; use default; services; add cups; set monitored yes; commit")
     (service,) = it.admin.call("cmdevice", "getCategory", "default")["services"]
@@ -142,12 +152,14 @@ def test_services_have_the_documented_fields(web: Web, web11: Web, profile: str)
 
 
 def test_device_roles_are_its_own_only(web11: Web) -> None:
+    """bcm-facts §8.1."""
     assert web11.admin.call("cmdevice", "getNode", "dgx-01")["roles"] == []
     web11.cluster.run("device roles dgx-01; assign login; commit")
     assert [role["name"] for role in web11.admin.call("cmdevice", "getNode", "dgx-01")["roles"]] == ["login"]
 
 
 def test_an_update_has_the_documented_answer_and_is_a_commit(web11: Web) -> None:
+    """bcm-facts §8.1."""
     told = overlay(web11)
     answer = update(web11, {**told, "priority": 510, "roles": [*told["roles"], generic(revision="mark")]})
     assert answer == {"success": True, "task_uuid": NIL, "updated_entity": None, "validation": []}
@@ -179,6 +191,7 @@ def test_without_modified_nothing_is_written(web11: Web) -> None:
 
 
 def test_an_update_is_the_whole_object(web11: Web) -> None:
+    """bcm-facts §8.1."""
     told = overlay(web11)
     web11.cluster.run("configurationoverlay; set slurm-client revision theirs; commit")
     update(web11, {key: value for key, value in told.items() if key != "categories"})
@@ -212,6 +225,7 @@ def test_what_json_does_not_show_stays(web11: Web) -> None:
     ],
 )
 def test_a_wrong_sub_entity_is_dropped_without_a_word(web11: Web, bad: dict[str, Any]) -> None:
+    """bcm-facts §8.1, §11 #16."""
     told = overlay(web11)
     sent = {**told, "roles": [*told["roles"], {**generic(), **bad}, 7]}
     assert update(web11, sent) == {"success": True, "task_uuid": NIL, "updated_entity": None, "validation": []}
@@ -227,6 +241,7 @@ def test_a_wrong_sub_entity_of_a_sub_entity_is_dropped_too(web11: Web) -> None:
 
 
 def test_refusals_are_a_validation_list(web11: Web) -> None:
+    """bcm-facts §8.1."""
     answer = update(web11, {**overlay(web11), "priority": 250})
     assert answer["success"] is False
     (row,) = answer["validation"]
@@ -247,6 +262,7 @@ def test_a_stale_key_is_refused(web11: Web) -> None:
 
 
 def test_overlays_come_and_go(web11: Web) -> None:
+    """bcm-facts §2."""
     own, node = str(uuid.uuid4()), web11.admin.call("cmdevice", "getNode", "dgx-01")["uuid"]
     new = {"baseType": "ConfigurationOverlay", "uuid": own, "name": "jobstats", "nodes": [node], "roles": [generic()]}
     assert web11.admin.call("cmdevice", "addConfigurationOverlay", new)["success"]
@@ -310,6 +326,7 @@ def test_where_the_overlay_calls_are_is_a_switch(web11: Web, value: str, service
 
 
 def test_references_by_name_are_a_switch(web11: Web) -> None:
+    """bcm-facts §13 #7."""
     web11.cluster.control(op="switch", name="json_references", value="name")
     told = overlay(web11)
     assert told["categories"] == ["dgx-h100"]

@@ -92,6 +92,7 @@ def repairing(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_services_start_on_settle_and_stop_when_taken_away(site: Site) -> None:
+    """bcm-facts §3.3, §11 #14."""
     site.unit("x", SLEEP)
     site.update()
     assert site.settle("x") == ["node001: Service x was started"]
@@ -125,6 +126,7 @@ def test_autostart_switched_on_starts_the_service(site: Site) -> None:
 
 
 def test_a_service_that_dies_is_repaired_and_both_is_told(repairing: Site) -> None:
+    """bcm-facts §3.3: autostart."""
     repairing.unit("x", SLEEP)
     repairing.update()
     repairing.settle("x")
@@ -216,6 +218,7 @@ def test_a_daemon_that_dies_at_once_is_failing_too(tmp_path: Path) -> None:
 
 
 def test_a_missing_unit_is_told_and_comes_up_with_an_update(site: Site) -> None:
+    """bcm-facts §13 #17."""
     site.unit("other", SLEEP)
     site.update()
     assert site.settle("x") == ["node001: Service x could not be started: unit x.service not found"]

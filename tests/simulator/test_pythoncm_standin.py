@@ -40,6 +40,7 @@ def pythoncm(served: Web, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNam
 
 
 def test_entities_are_found_by_name_then_type(pythoncm: Any) -> None:
+    """bcm-facts §7."""
     cluster = pythoncm.cluster.Cluster()
     node = cluster.get_by_name("dgx-01", "Node")
     assert (node.hostname, node.childType, type(node).__name__) == ("dgx-01", "PhysicalNode", "PhysicalNode")
@@ -52,6 +53,7 @@ def test_entities_are_found_by_name_then_type(pythoncm: Any) -> None:
 
 
 def test_references_are_entities(pythoncm: Any) -> None:
+    """bcm-facts §7; the names of §2."""
     cluster = pythoncm.cluster.Cluster()
     node, overlay = cluster.get_by_name("dgx-01"), cluster.get_by_name("slurm-client", "ConfigurationOverlay")
     assert node.category.name == "dgx-h100"
@@ -62,6 +64,7 @@ def test_references_are_entities(pythoncm: Any) -> None:
 
 
 def test_a_role_is_appended_and_its_parent_committed(pythoncm: Any, served: Web) -> None:
+    """bcm-facts §7: new sub-entities, local copies, `.good`."""
     cluster = pythoncm.cluster.Cluster()
     overlay, role = cluster.get_by_name("slurm-client"), pythoncm.entity.GenericRole()
     role.name, role.services = "generic::jobstats", ["node_exporter"]
@@ -81,6 +84,7 @@ def test_a_role_is_appended_and_its_parent_committed(pythoncm: Any, served: Web)
 
 
 def test_services_of_a_category(pythoncm: Any, served: Web) -> None:
+    """bcm-facts §7; classes of §3.1 and §3.3."""
     category, service = pythoncm.cluster.Cluster().get_by_name("default", "Category"), pythoncm.entity.OSServiceConfig()
     service.name, service.monitored, service.autostart = "cups", True, True
     category.services.append(service)
@@ -96,6 +100,7 @@ def test_a_node_moves(pythoncm: Any, served: Web) -> None:
 
 
 def test_a_new_overlay_and_its_end(pythoncm: Any) -> None:
+    """bcm-facts §7: `remove()` is immediate."""
     cluster, overlay = pythoncm.cluster.Cluster(), pythoncm.entity.ConfigurationOverlay()
     overlay.name = "jobstats"
     assert overlay.commit().good and cluster.get_by_name("jobstats").priority == 500
@@ -134,6 +139,7 @@ def test_it_works_whatever_the_json_switches_say(pythoncm: Any, served: Web) -> 
 
 
 def test_settings(pythoncm: Any, served: Web, tmp_path: Path) -> None:
+    """bcm-facts §7."""
     host, port = served.address.split(":")
     settings = pythoncm.settings.Settings(host=host, port=int(port))
     assert settings.check_certificate_files()
@@ -157,6 +163,7 @@ def test_another_version_is_refused(pythoncm: Any, served: Web, monkeypatch: pyt
 
 
 def test_it_follows_the_redirect_of_a_passive_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bcm-facts §7."""
     cluster = InProcess(tmp_path, Layout("bcm11", head="bcm-head-1", passive="bcm-head-2"))
     web = Web(cluster)
     try:

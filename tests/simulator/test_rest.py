@@ -8,6 +8,7 @@ from tests.simulator.web import Web
 
 
 def test_what_there_is(web: Web, web11: Web) -> None:
+    """bcm-facts §8.2; §13 #8."""
     assert web.admin.get("/rest") == (200, ["v1"])
     assert web11.admin.get("/rest/") == (200, ["v1", "v2"])
     parts = ["monitoring", "chargeback", "status", "session", "check", "version"]
@@ -22,6 +23,7 @@ def test_what_there_is_not(web11: Web, path: str) -> None:
 
 
 def test_version(web: Web, web11: Web) -> None:
+    """bcm-facts §8.2, §11 #2."""
     told = web11.admin.get("/rest/v1/version")[1]
     assert list(told) == ["cm_version", "cmd_version", "build_hash", "build_index", "database_version"]
     assert (told["cm_version"], told["cmd_version"]) == ("11.0", "3.1")
@@ -29,6 +31,7 @@ def test_version(web: Web, web11: Web) -> None:
 
 
 def test_devices(web: Web) -> None:
+    """bcm-facts §8.2."""
     head, node, *_ = web.admin.get("/rest/v1/device")[1]
     assert list(head) == ["cluster", "hostname", "ip", "mac", "network", "roles", "type"]
     assert (head["cluster"], head["hostname"], head["type"]) == ("bcm-head", "bcm-head", "HeadNode")
@@ -41,6 +44,7 @@ def test_devices(web: Web) -> None:
 
 
 def test_without_a_role_there_is_no_key(web: Web) -> None:
+    """bcm-facts §8.2."""
     web.cluster.control(op="switch", name="rest_roles", value="own")
     head, node, *_ = web.admin.get("/rest/v1/device")[1]
     assert "roles" not in node and "slurmserver" not in head["roles"]
@@ -49,6 +53,7 @@ def test_without_a_role_there_is_no_key(web: Web) -> None:
 
 
 def test_status(web: Web) -> None:
+    """bcm-facts §8.2."""
     web.cluster.control(op="node", name="dgx-02", state="down")
     plain = {one["hostname"]: one for one in web.admin.get("/rest/v1/status")[1]}
     assert plain["dgx-01"] == {"hostname": "dgx-01", "status": "UP"} and plain["dgx-02"]["status"] == "DOWN"
@@ -59,6 +64,7 @@ def test_status(web: Web) -> None:
 
 
 def test_indent(web: Web) -> None:
+    """bcm-facts §8.2."""
     assert b"\n" not in web.admin.send("GET", "/rest/v1/device")[1]
     assert web.admin.send("GET", "/rest/v1/device?indent=1")[1].startswith(b'[\n {\n  "cluster": "bcm-head"')
 

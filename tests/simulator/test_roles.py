@@ -48,6 +48,7 @@ def test_the_highest_priority_wins_over_the_category(cluster: InProcess, priorit
 
 @pytest.mark.parametrize(("priority", "winner"), [("500", "node"), ("749", "node"), ("751", "overlay")])
 def test_the_highest_priority_wins_over_the_node(cluster: InProcess, priority: str, winner: str) -> None:
+    """bcm-facts §2."""
     cluster.run("device; roles dgx-01; assign slurmclient; set wlmcluster slurm; commit; home")
     cluster.run(f"configurationoverlay; use slurm-client; set priority {priority}; commit")
     assert roles(cluster, "dgx-01")["slurmclient"][0] == winner
@@ -55,6 +56,7 @@ def test_the_highest_priority_wins_over_the_node(cluster: InProcess, priority: s
 
 
 def test_a_role_counts_as_a_whole(cluster: InProcess) -> None:
+    """bcm-facts §2."""
     cluster.run(OVERLAY.format("jobstats"))
     cluster.run("device; roles dgx-01; assign generic::jobstats; commit; home")
     assert up(cluster, "dgx-01") == []
@@ -62,6 +64,7 @@ def test_a_role_counts_as_a_whole(cluster: InProcess) -> None:
 
 
 def test_nodes_categories_and_heads_are_united(cluster: InProcess) -> None:
+    """bcm-facts §2."""
     cluster.run("configurationoverlay; add x; set nodes login-01; set categories dgx-h100; set allheadnodes yes")
     cluster.run("roles; assign generic::x; commit")
     assert cluster.run("device; foreach -l generic::x (get hostname)").split() == [
@@ -72,6 +75,7 @@ def test_nodes_categories_and_heads_are_united(cluster: InProcess) -> None:
 
 @pytest.mark.parametrize("priority", ["250", "750", "-2", "1001"])
 def test_some_priorities_are_forbidden(cluster: InProcess, priority: str) -> None:
+    """bcm-facts §2."""
     before = cluster.daemon.state.to_json()
     told = cluster.run(f"configurationoverlay; use slurm-client; set priority {priority}; commit")
     assert told.startswith("Code  Field") and "priority" in told
@@ -80,6 +84,7 @@ def test_some_priorities_are_forbidden(cluster: InProcess, priority: str) -> Non
 
 
 def test_services_start_and_stop_with_the_role(cluster: InProcess) -> None:
+    """bcm-facts §3.2, §13 #11."""
     cluster.run(OVERLAY.format("jobstats"))
     assert up(cluster, "dgx-04") == ["jobstats"]
     assert up(cluster, "login-01") == []
@@ -110,6 +115,7 @@ def test_a_service_without_autostart_is_left_alone(cluster: InProcess) -> None:
 
 
 def test_a_roles_service_is_tuned_on_one_node(cluster: InProcess) -> None:
+    """bcm-facts §3.3."""
     before = cluster.daemon.state.to_json()
     cluster.run(OVERLAY.format("jobstats"))
     assert "jobstats                 yes        yes" in cluster.run("device; services dgx-01; list")
@@ -123,6 +129,7 @@ def test_a_roles_service_is_tuned_on_one_node(cluster: InProcess) -> None:
 
 
 def test_services_may_follow_only_at_imageupdate(cluster: InProcess) -> None:
+    """bcm-facts §13 #11."""
     cluster.control(op="switch", name="services_follow", value="imageupdate")
     cluster.run(OVERLAY.format("jobstats"))
     assert up(cluster, "dgx-01") == []

@@ -39,6 +39,7 @@ def test_an_empty_list_has_a_header_and_is_an_empty_list() -> None:
 
 
 def test_a_delimiter_stands_for_the_blank() -> None:
+    """bcm-facts §1.4."""
     columns = [Column("Type", 6, 6), Column("Name", 5, 5)]
     assert delimited(columns, [("a", "b")], "|") == "Type  |Name \n------|-----\na     |b    \n"
 

@@ -41,6 +41,7 @@ def passive_client(web: Web) -> WebClient:
 
 
 def test_certificates_lie_where_bcm_has_them(web11: Web) -> None:
+    """bcm-facts §1.1, §8.1: root's; §9: BCM's authority."""
     for name in (pki.ADMIN_KEY, pki.SERVER_KEY, "cm/local/apps/cmd/etc/cacert.key", "cmd/users.json"):
         assert stat.S_IMODE((web11.root / name).stat().st_mode) == 0o600
     authority = (web11.root / "cm/local/apps/cmd/etc/cacert.pem").read_bytes()
@@ -101,6 +102,7 @@ def test_plain_http_gets_nothing(web11: Web) -> None:
 
 
 def test_a_session_replaces_the_certificate(web11: Web) -> None:
+    """bcm-facts §8.1."""
     users = json.loads((web11.root / "cmd/users.json").read_text())
     login = {"service": "login", "username": "root", "password": users["root"]["password"]}
     status, body, headers = web11.nobody.send("POST", "/json", login)
@@ -124,6 +126,7 @@ def test_a_password_will_do(web11: Web) -> None:
 
 
 def test_a_profile_that_does_not_allow_a_call_refuses_it(web11: Web) -> None:
+    """bcm-facts §8.1."""
     reader = web11.with_profile("readonly")
     assert len(reader.call("cmdevice", "getDevices")) == 6
     told = reader.call("cmdevice", "getConfigurationOverlay", "slurm-client")

@@ -37,10 +37,10 @@ class Json:
         for name, record in found.items():
             for key in IDENTITIES:
                 value = self.get(record.raw, key)
-                if isinstance(value, (str, int)) and not NOBODY.fullmatch(str(value)):
-                    if known.setdefault(str(value), name) != name:
-                        cause = f"{self.name} has {records.shown(value)} as {key} of {known[str(value)]} too"
-                        raise Unreadable(record.label, cause, records.REMEDY)
+                told = isinstance(value, (str, int)) and not NOBODY.fullmatch(str(value))
+                if told and known.setdefault(str(value), name) != name:
+                    cause = f"{self.name} has {records.shown(value)} as {key} of {known[str(value)]} too"
+                    raise Unreadable(record.label, cause, records.REMEDY)
 
     def get(self, raw: object, key: str) -> object:
         """See Source."""
@@ -49,18 +49,14 @@ class Json:
         return raw.get(key, MISSING)
 
     def refer(self, kind: str, value: object) -> Optional[str]:
-        """See Source. A number is never a name; what is the identity of one and the name of another is not known."""
+        """See Source. An identity goes before a name; a number is never a name."""
         if value is None:
             return ""
         if not isinstance(value, (str, int)) or isinstance(value, bool):
             return None
         text = str(value)
-        known = {self._identities.get(kind, {}).get(text)}
-        known |= {self._names.get(kind, {}).get(text)} if isinstance(value, str) else set()
-        known.discard(None)
-        if len(known) > 1:
-            return None
-        return known.pop() if known else "" if NOBODY.fullmatch(text) else None
+        names = self._names.get(kind, {}) if isinstance(value, str) else {}
+        return self._identities.get(kind, {}).get(text) or names.get(text) or ("" if NOBODY.fullmatch(text) else None)
 
 
 def overlays(client: Client, services: Sequence[str] = OVERLAY_SERVICES) -> tuple[str, object]:

@@ -37,7 +37,13 @@ def session(certificate: Path, key: Path, ca: Path) -> requests.Session:
     """A session with a client certificate that trusts BCM's authority and nothing else: no proxy, no netrc."""
     import requests
 
-    made = requests.Session()
+    class Plain(requests.Session):
+        """Looks at no redirect: requests breaks on odd ones, although it is not to follow them."""
+
+        def get_redirect_target(self, resp: requests.Response) -> Optional[str]:
+            return None
+
+    made = Plain()
     made.trust_env = False
     made.verify = str(ca)
     made.cert = (str(certificate), str(key))
@@ -58,8 +64,10 @@ def exchange(made: requests.Session, url: str, body: Optional[dict[str, object]]
         raise Truncated(url, f"the answer broke off: {_words(error)}", AGAIN) from error
     except requests.exceptions.ConnectionError as error:
         raise _unconnected(url, _innermost(error)) from error
-    except (requests.exceptions.RequestException, ValueError, OSError) as error:
-        raise Unreachable(url, f"cannot be asked: {_words(error)}", "Check `bcm:` in the site file.") from error
+    except Unreadable:
+        raise
+    except Exception as error:  # what a library makes of an odd answer is not documented, such as RuntimeError
+        raise Unreachable(url, f"cannot be asked: {_words(error):.300}", "Check `bcm:` in the site file.") from error
 
 
 def _all_of(answer: requests.Response, url: str) -> bytes:
