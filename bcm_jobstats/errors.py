@@ -33,5 +33,20 @@ class JobstatsError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        text = f"{self.subject}: {self.cause}"
+        text = f"{printable(self.subject)}: {printable(self.cause, kept=BREAKS)}"
         return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+BREAKS = "\n\t"
+
+
+def printable(text: str, kept: str = "") -> str:
+    """`text` for a terminal: what is not a visible character or `kept` is written as an escape such as \\x1b.
+
+    Names come from BCM, and whoever chose them must not get to move the cursor of an administrator.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in kept else letter.encode("unicode_escape").decode() for letter in text
+    )

@@ -198,6 +198,34 @@ TLS_NAMES = Capability(
     "yes",
     "--bcm rest refuses the connection; cmsh does the work",
 )
+RESTART_BY_NAME = Capability(
+    "restart-by-name",
+    "bcm-facts §1.1 has `services NODE; use NAME; restart`; inside foreach a failed `use` would be no place to go on",
+    "Does `services; restart NAME` restart that one service?",
+    "yes",
+    "the service runs with its new files from the node's next boot on, or when it is restarted by hand",
+)
+PRODUCER_FILTERS = Capability(
+    "producer-filters",
+    "AM11 App. L has `nodes` of a node filter only",
+    "Have filters of overlays and categories the members `overlays` and `categories`?",
+    "yes",
+    READ_BACK,
+)
+SHELL_IN_COMMANDS = Capability(
+    "shell-in-commands",
+    "bcm-facts §1.2",
+    "Does `!` in a command file hand quotes, `>` and `||` to the shell as they are?",
+    "yes",
+    "jobstats-enable and -disable say a line too much or too little; what they change is cmsh's own",
+)
+CLUSTER_NAME = Capability(
+    "cluster-name",
+    "bcm-facts §5.2: the name is part of slurm.conf's path",
+    "Is the name of a Slurm cluster in BCM its ClusterName?",
+    "yes",
+    "`cluster` in the site file; init only proposes it",
+)
 HEAD_STATE = Capability(
     "head-state",
     "bcm-facts §10",

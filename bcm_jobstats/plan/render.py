@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bcm_jobstats.errors import printable
 from bcm_jobstats.plan.model import ADOPT, CREATE, DELETE, MARKS, UPDATE, Change, Plan
 
 NO_CHANGES = "No changes. The cluster matches the configuration."
@@ -52,8 +53,8 @@ def _lines(plan: Plan, paint: Paint) -> Iterator[str]:
             if conflict.found.get(key) != value:
                 yield f"      {key} = {_short(conflict.found.get(key))} (wanted: {_short(value)})"
         yield "      Rename one of the two, or take it over with: --adopt"
-    yield from (paint("! ", "!") + problem for problem in plan.problems)
-    yield from (f"Note: {note}" for note in plan.notes)
+    yield from (paint("! ", "!") + printable(problem, kept="\n") for problem in plan.problems)
+    yield from (f"Note: {printable(note)}" for note in plan.notes)
     if plan.changes or plan.conflicts or plan.problems:
         yield summary(plan)
     else:

@@ -145,10 +145,15 @@ CALLS: dict[str, Callable[[CmshBcm, str], object]] = {
 
 def test_the_simulated_cmsh_really_executes_what_is_not_quoted(simulator: Simulator, tmp_path: Path) -> None:
     made = []
-    for number, script in enumerate(("!touch {0}", "configurationoverlay; use x`touch {0}`", "device; list > {0}")):
-        marker = tmp_path / f"marker{number}"
+    scripts_ = {
+        "!touch {0}": tmp_path / "marker0",
+        "configurationoverlay; use x`touch {0}`": tmp_path / "marker1",
+        "device; list > marker2": simulator.directory / "marker2",
+    }
+    for script, marker in scripts_.items():
         process.run(simulator.cmsh, [script.format(marker)], 30.0)
         made.append(marker.exists())
+        marker.unlink(missing_ok=True)
     assert made == [True, True, True]
 
 

@@ -1,0 +1,143 @@
+"""Every command that is sent to cmsh has a form that a public text shows, or belongs to a named doubt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from bcm_jobstats.bcm import certificate
+from bcm_jobstats.bcm.cmsh import assignments, producers, reading, scripts
+from bcm_jobstats.bcm.entities import (
+    CATEGORY,
+    NODE,
+    OVERLAY,
+    Category,
+    Cluster,
+    GenericRole,
+    Node,
+    Overlay,
+    Place,
+    Producer,
+    Service,
+)
+
+FORMS = {
+    "modes": (r"(configurationoverlay|category|device|softwareimage|wlm|profile|cert|main|monitoring setup|home|\.\.)"),
+    "submodes": r"(roles|services|nodeexecutionfilters)",
+    "one-off": r"(configurationoverlay|category|softwareimage|wlm|device) list .*|main versioninfo",
+    "list": r"list -f [a-z]+:\d+(,[a-z]+:\d+)* -d \{\}",
+    "get": r"get [a-z]+",
+    "objects": r'(use|add|remove|assign|unassign) "[^"]+"|add (static|prometheus|overlay|category|node) "[^"]+"',
+    "values": r'set [a-z]+( "[^"]+")+|set nonuser yes|clear [a-z]+|commit',
+    "foreach": r'foreach (\*|-[lnc] "[^"]+") \(.+\)',
+    "images": r'updateprovisioners|imageupdate -w --wait -c "[^"]+"',
+    "nodes": r'restart "[^"]+"|status|pexec -n "[^"]+" "[^"]+"',
+    "certificates": r'createcertificate 2048( "[^"]*"){7} "" \d+ "[^"]+" "[^"]+"',
+}
+PLACES = (Place(OVERLAY, "o"), Place(CATEGORY, "c"), Place(NODE, "n1"))
+ROLE, SERVICE = GenericRole("generic::r", ("a", "b"), "ours"), Service("s", True, True, "ours")
+PRODUCER = Producer("p", ("http://localhost:9100/metrics",), PLACES, "ours")
+CLUSTER = Cluster(
+    "11.0", {"o": Overlay("o")}, {"c": Category("c", "i")}, {"n1": Node("n1", "PhysicalNode", "c")}, {}, {}
+)
+SENT: dict[str, Sequence[str]] = {
+    "objects": (*reading.OBJECTS, "home", "main versioninfo"),
+    "assignments": assignments.query(CLUSTER, ["slurmclient", "generic::r"], every_node=False),
+    "assignments of every node": assignments.query(CLUSTER, [], every_node=True),
+    "assignments of some": assignments.query_nodes(["n1", "n2"]),
+    "fields": reading.role_queries([(where, "generic::r") for where in PLACES]),
+    "states": reading.status_query(["n1", "n2"]),
+    "overlay": scripts.save_overlay(None, Overlay("o", 510, True, ("n1",), ("c", "d"), "ours")),
+    "overlay emptied": scripts.save_overlay(Overlay("o", 510, True, ("n1",), ("c",), "ours"), Overlay("o")),
+    "overlay removed": scripts.remove_overlay("o"),
+    **{f"role of {where}": scripts.save_role(where, None, ROLE) for where in PLACES},
+    "role emptied": scripts.save_role(PLACES[0], ROLE, GenericRole("generic::r")),
+    "role removed": scripts.remove_role(PLACES[0], "generic::r"),
+    "service": scripts.save_service(PLACES[1], None, SERVICE),
+    "service changed": scripts.save_service(PLACES[2], SERVICE, Service("s")),
+    "service removed": scripts.remove_service(PLACES[1], "s"),
+    "imageupdate": scripts.update_nodes("c"),
+    "restart": scripts.restart_services("c", ["a", "b"]),
+    "execute": scripts.execute(["head"], "cd ; ls"),
+    "producers": producers.LIST,
+    "producer fields": producers.fields_query(["p"]),
+    "producer": producers.save(None, PRODUCER),
+    "producer changed": producers.save(PRODUCER, Producer("p", ("http://localhost:1/metrics",))),
+    "producer removed": producers.remove("p"),
+    "certificate": certificate.script(certificate.wanted("apply", 30, "/etc/x", two_heads=True, metrics=True), ()),
+}
+
+
+def parts(command: str) -> list[str]:
+    """A command, and those inside the parentheses of a `foreach`."""
+    inner = re.fullmatch(r"foreach .*? \((.*)\)", command)
+    return [command, *(inner.group(1).split("; ") if inner else ())]
+
+
+@pytest.mark.parametrize("script", SENT.values(), ids=SENT)
+def test_nothing_is_sent_that_no_public_text_shows(script: Sequence[str]) -> None:
+    """bcm-facts §1.1 one-liners, §1.2 modes, quoting and one-off commands, §1.4 `list -f … -d {}`, §1.5 commands on
+    objects, §1.6 foreach, §2 overlays, §3.3 services, §6 imageupdate, §9 monitoring setup; AM11 §6.4, §14.1.2."""
+    words = [part for command in script for part in parts(command)]
+    odd = [word for word in words if not any(re.fullmatch(form, word) for form in FORMS.values())]
+    assert odd == []
+
+
+@pytest.mark.parametrize("script", SENT.values(), ids=SENT)
+def test_no_read_ends_with_a_commit_and_every_write_does(script: Sequence[str]) -> None:
+    """bcm-facts §1.5: changes are local to the session until `commit`."""
+    changes = [line for line in script if re.match(r"(set|add|assign|unassign|remove|clear)\b", line)]
+    commits = [number for number, line in enumerate(script) if line == "commit"]
+    assert bool(changes) == bool(commits) or any(line.startswith("createcertificate") for line in script)
+    assert not changes or max(number for number, line in enumerate(script) if line in changes) < commits[-1]
+
+
+def test_a_new_overlay_is_written_as_the_manual_makes_one() -> None:
+    """bcm-facts §2 [T]: add, nodes, roles, assign, commit; settings by name."""
+    made = scripts.save_overlay(None, Overlay("o", 510, True, ("n1", "n2", "n3"), ("c",)))
+    assert made == [
+        "configurationoverlay", 'add "o"', 'set priority "510"', 'set allheadnodes "yes"', 'set nodes "n1..n3"',
+        'set categories "c"', "commit",
+    ]  # fmt: skip
+
+
+def test_a_service_is_written_as_public_scripts_do() -> None:
+    """bcm-facts §3.3 [U] GB200: add, monitored, autostart, commit; removing it with autostart on stops it [T]."""
+    assert scripts.save_service(PLACES[1], None, SERVICE) == [
+        "category", 'use "c"', "services", 'add "s"', 'set monitored "yes"', 'set autostart "yes"',
+        'set revision "ours"', "commit",
+    ]  # fmt: skip
+
+
+def test_services_are_restarted_on_the_nodes_of_a_category() -> None:
+    """bcm-facts §1.1 has `use X; restart` of one service, §1.6 the loop; `restart NAME` without `use` is inferred."""
+    assert scripts.restart_services("c", ["a", "b"]) == [
+        "device",
+        'foreach -c "c" (services; restart "a"; restart "b")',
+    ]
+
+
+def test_a_certificate_is_made_as_the_manual_makes_one() -> None:
+    """AM11 §6.4: a profile with tokens for no user, then createcertificate; the tokens are of AM11 Table J."""
+    wanted = certificate.wanted("read", 30, "/etc/bcm-jobstats", two_heads=False, metrics=False)
+    *profile, home, mode, create = certificate.script(wanted, ())
+    tokens = " ".join(f'"{token}"' for token in wanted.tokens)
+    assert profile == ["profile", 'add "bcm-jobstats-read"', f"set tokens {tokens}", "set nonuser yes", "commit"]
+    assert (home, mode) == ("home", "cert")
+    assert create == (
+        'createcertificate 2048 "bcm-jobstats-read" "" "" "" "" "" "bcm-jobstats-read" "" 30 '
+        '"/etc/bcm-jobstats/read.key" "/etc/bcm-jobstats/read.pem"'
+    )
+    assert certificate.profile_script(wanted, ["bcm-jobstats-read"])[1] == 'use "bcm-jobstats-read"'
+
+
+def test_an_exporter_is_sampled_as_the_manual_does_it() -> None:
+    """bcm-facts §9 [T]: monitoring setup; add prometheus; set urls; AM11 App. L: filters by their type. That the
+    members of a filter of overlays are set with `overlays` is by analogy with `nodes`."""
+    assert producers.save(None, Producer("p", ("http://h:1/metrics",), PLACES)) == [
+        "monitoring setup", 'add prometheus "p"', 'set urls "http://h:1/metrics"', "clear revision",
+        "nodeexecutionfilters", 'add overlay "overlay-o"', 'set overlays "o"', "..", 'add category "category-c"',
+        'set categories "c"', "..", 'add node "node-n1"', 'set nodes "n1"', "..", "commit",
+    ]  # fmt: skip
