@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bcm_jobstats.bcm import capabilities
+from bcm_jobstats.bcm import capabilities, heads
 from bcm_jobstats.bcm.choice import AUTO, Access, Choice, choose
 from bcm_jobstats.bcm.entities import Cluster, Producer
+from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.port import Bcm
 from bcm_jobstats.enable import headfiles, metrics, places
 from bcm_jobstats.enable.marks import is_ours
@@ -21,6 +23,7 @@ from bcm_jobstats.plan.generations import Generations
 from bcm_jobstats.site import Site, SiteError
 from bcm_jobstats.stack import Stack, load, load_definitions
 
+log = logging.getLogger(__name__)
 STATE = "var/lib/bcm-jobstats"
 GENERIC_ROLE, SERVICES = "generic-role", "services"
 
@@ -35,6 +38,10 @@ class Deployment:
     """Go by the defaults when the site file or a definition is not sound: enough to take everything of ours back."""
     way: str = AUTO
     """The way to BCM, as `--bcm` names it."""
+    thorough: bool = False
+    """Look for what is ours in every place, also where neither site file nor journal tells of any: both may be lost."""
+    unsound: str = ""
+    """What is wrong with the site file, where `lenient` goes by the defaults; known with `stack`."""
     _assigns: bool = False
 
     @cached_property
@@ -42,8 +49,9 @@ class Deployment:
         """The checked site and definitions; raises SiteError."""
         try:
             return Stack(*load(self.site_file, self.root))
-        except SiteError:
+        except SiteError as error:
             if self.lenient:
+                self.unsound = str(error)
                 return Stack(Site(), load_definitions())
             raise
 
@@ -57,7 +65,9 @@ class Deployment:
     @cached_property
     def choice(self) -> Choice:
         """The way to BCM and why; raises Unreachable when there is none."""
-        return choose(self.way, self.access)
+        choice = choose(self.way, self.access)
+        log.info("--bcm %s takes %s", self.way, choice.reason)
+        return choice
 
     @property
     def bcm(self) -> Bcm:
@@ -69,7 +79,8 @@ class Deployment:
         """The cluster as it was when it was first asked for."""
         wanted = places.followed(self.stack.site, self.stack.roles()) | self._own_roles()
         # No role tells which single nodes hold services of ours, so all are asked.
-        every_node = self.stack.site.enable.mode == SERVICES or bool(self.journal("service.node/"))
+        services = self.stack.site.enable.mode == SERVICES or bool(self.journal("service.node/"))
+        every_node = services or self.thorough
         cluster = self.bcm.read(wanted, every_node=every_node)
         if self._mode_on(cluster) == SERVICES and not every_node:
             return self.bcm.read(wanted, every_node=True)
@@ -126,8 +137,8 @@ class Deployment:
 
     def refresh(self) -> None:
         """Forget what was read from the cluster."""
-        self.__dict__.pop("cluster", None)
-        self.__dict__.pop("producers", None)
+        for name in ("cluster", "producers", "other_head"):
+            self.__dict__.pop(name, None)
 
     def tidy(self) -> None:
         """Remove what a killed run left half made or half removed; the nodes would get it with the next update."""
@@ -138,13 +149,25 @@ class Deployment:
     @cached_property
     def producers(self) -> Mapping[str, Producer]:
         """Asked for only where we may have some: it is off by default."""
-        wanted = self.stack.site.bcm.metrics or self.journal(f"{metrics.KIND}.")
-        return self.bcm.producers() if wanted else {}
+        if not self.bcm.writes:
+            return {}  # no public text has a call that tells of them
+        if self.stack.site.bcm.metrics or self.journal(f"{metrics.KIND}."):
+            return self.bcm.producers()
+        try:
+            return self.bcm.producers() if self.thorough else {}
+        except Unreadable:
+            return {}  # a BCM that cannot tell of them was never given any
+
+    @cached_property
+    def other_head(self) -> headfiles.Files:
+        """The cmsh commands of the other head node."""
+        return headfiles.remote(self.cluster, self.bcm, self.root)
 
     @property
     def heads(self) -> list[str]:
         """The head nodes whose files can be reached."""
-        return headfiles.reachable(self.cluster, self.bcm, self.root)
+        here = heads.own(self.root, self.cluster)
+        return [name for name in heads.names(self.cluster) if name == here or name in self.other_head]
 
     def placed(self) -> list[places.Placement]:
         """Where the roles go."""

@@ -47,6 +47,4 @@ def printable(text: str, kept: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        letter if letter.isprintable() or letter in kept else letter.encode("unicode_escape").decode() for letter in text
-    )
+    return "".join(one if one.isprintable() or one in kept else one.encode("unicode_escape").decode() for one in text)

@@ -38,7 +38,7 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
         TreeProvider("file", 20, 20, trees),
         LineProvider(20, 20, trees),
         UpdateProvider(30, 30, bcm, cluster, shared),
-        HeadFileProvider(60, 15, bcm, cluster, where.root),
+        HeadFileProvider(60, 15, bcm, cluster, where.root, there=where.other_head),
         producer_provider(55, 3, bcm, where.producers),
         TreeProvider(payload.DIRECTORY, 10, 100, [shared]),
     ]
@@ -46,12 +46,13 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
 
 def desired(where: Deployment) -> list[Resource]:
     """Everything that should exist."""
-    placed = where.placed()
+    placed, generic = where.placed(), where.mode == GENERIC_ROLE
     trees, shared = payload.image_trees(where.cluster, where.root), payload.shared_tree(where.root)
     resources = payload.desired(where.stack, placed, where.cluster, trees, shared)
     resources += headfiles.desired(where.stack, where.heads)
-    resources += metrics.desired(placed) if where.stack.site.bcm.metrics else ()
-    return resources + enablement(where.stack.site, placed, where.cluster, generic=where.mode == GENERIC_ROLE)
+    if where.stack.site.bcm.metrics and where.bcm.writes:
+        resources += metrics.desired(placed, where.cluster, generic=generic)
+    return resources + enablement(where.stack.site, placed, where.cluster, generic=generic)
 
 
 def for_apply(where: Deployment, *, adopt: bool = False) -> Plan:
@@ -85,7 +86,8 @@ def for_apply(where: Deployment, *, adopt: bool = False) -> Plan:
 def for_destroy(where: Deployment) -> Plan:
     """What `destroy` would do."""
     plan = planner.make(providers(where, destroy=True), [], originals=where.originals.all())
-    notes = (*_sync_note(plan), *payload.missing(where.cluster, where.root))
+    unreached = headfiles.notes(where.stack, where.cluster, where.heads)
+    notes = (*_sync_note(plan), *payload.missing(where.cluster, where.root), *unreached)
     return replace(plan, purpose="destroy", notes=notes, about=_about(where))
 
 
@@ -111,6 +113,10 @@ def _by_hand(where: Deployment, plan: Plan) -> Iterator[str]:
         yield f"{where.bcm.name} cannot assign {', '.join(new)}: apply asks you to add it in Base View, and goes on"
     if not where.bcm.writes:
         yield f"BCM can only be read from here ({where.choice.reason})"
+        if new and where.stack.site.enable.mode == "auto":
+            yield "whether BCM takes a new generic role cannot be tried this way: that it does is assumed"
+        if where.stack.site.bcm.metrics:
+            yield "what BCM samples (bcm.metrics) cannot be seen this way: it is left out"
     elif new and where.bcm.helper:
         yield where.bcm.helper
 

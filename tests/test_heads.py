@@ -124,6 +124,26 @@ def test_a_head_that_is_down_is_left_out_and_told(pair: Simulator) -> None:
     assert both(pair) == before
 
 
+def test_a_certificate_for_reading_runs_no_commands_on_the_other_head(pair: Simulator) -> None:
+    """AM11 Table J: EXEC_COMMAND_TOKEN would be root on every node."""
+    done(run(active(pair), "apply", "--yes", "-q"))
+    told = done(run(active(pair), "certificate", "--for", "read", "--json", "-q"))
+    made = json.loads(told.out)
+    assert not [token for token in made["tokens"] if not token.startswith("GET_")]
+    names = f"certificate: {made['certificate']}, key: {made['key']}"
+    (active(pair) / SITE).write_text(f"bcm: {{{names}}}\n")
+    plan = json.loads(done(run(active(pair), "drift", "--json")).out)
+    assert plan["changes"] == []
+    assert [note for note in plan["notes"] if passive(pair).name in note]
+
+
+def test_rollback_after_a_failover_says_where_the_journal_is(pair: Simulator) -> None:
+    done(run(active(pair), "apply", "--yes", "-q"))
+    pair.control({"op": "failover"})
+    outcome = run(active(pair), "rollback", "--yes")
+    assert outcome.status == 1 and "the other one" in outcome.err
+
+
 OWN_OVERLAY = "roles: {jobstats: {attach: {categories: [dgx-h100]}}}\n"
 MOMENTS = {
     "the role in their overlay": ("exporters: {}\n", 1),
@@ -167,8 +187,9 @@ def test_without_cmdaemons_file_cmha_is_asked(pair: Simulator) -> None:
     for root in pair.heads().values():
         shutil.move(root / heads.STATE, root / "state-was-here")
     before = both(pair)
-    outcome = run(passive(pair), "apply", "--yes", "-q")
-    assert outcome.status == 75 and pair.active in outcome.err
+    for words in (["apply", "--yes", "-q"], ["targets", "sync"], ["probe", "--try"], ["certificate"]):
+        outcome = run(passive(pair), *words)
+        assert outcome.status == 75 and pair.active in outcome.err, words
     assert both(pair) == before
     done(run(active(pair), "apply", "--yes", "-q"))
 

@@ -189,7 +189,7 @@ PEXEC = Capability(
     "AM11 §14.1.2",
     "Does `pexec` hand a quoted command with | and > to the shell as it is?",
     "yes",
-    "the other head's cmsh commands are refused with what it said; bcm.commands: false goes without",
+    "the other head goes without cmsh commands, and every plan says so",
 )
 TLS_NAMES = Capability(
     "tls-names",

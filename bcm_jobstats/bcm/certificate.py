@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from bcm_jobstats.bcm.cmsh import answers, process
 from bcm_jobstats.bcm.cmsh.scripts import command, quoted
@@ -36,7 +39,7 @@ OF_APPLYING = (
 )
 """For apply, destroy and rollback on top of that: overlays, roles and services, nodes brought to their image."""
 OF_OTHER_HEAD = ("EXEC_COMMAND_TOKEN",)
-"""For files on the other head node."""
+"""For files on the other head node, when applying: it runs any command on any node, so nothing that reads has it."""
 OF_METRICS = (
     "ADD_MONITORING_DATA_PRODUCER_TOKEN",
     "GET_MONITORING_DATA_PRODUCER_TOKEN",
@@ -58,9 +61,9 @@ class Wanted:
 
 def wanted(purpose: str, days: int, folder: str, *, two_heads: bool, metrics: bool) -> Wanted:
     """What a certificate for `purpose` is to be."""
-    tokens = set(OF_READING) | (set(OF_OTHER_HEAD) if two_heads else set())
+    tokens = set(OF_READING)
     if purpose == APPLY:
-        tokens |= set(OF_APPLYING)
+        tokens |= set(OF_APPLYING) | (set(OF_OTHER_HEAD) if two_heads else set())
     if metrics:
         tokens |= set(OF_METRICS) if purpose == APPLY else {"GET_MONITORING_DATA_PRODUCER_TOKEN"}
     name = f"bcm-jobstats-{purpose}"
@@ -90,19 +93,50 @@ def profiles(cmsh: Path, timeout: float) -> set[str]:
     return {row["name"] for table in answers.tables(text) for row in table if "name" in row}
 
 
-def create(cmsh: Path, timeout: float, certificate: Wanted, root: Path) -> None:
-    """Make profile and certificate; raises Refused with cmsh's words when that did not come about."""
-    key = root / certificate.key.lstrip("/")
-    key.parent.mkdir(parents=True, exist_ok=True)
-    text = _run(cmsh, timeout, profile_script(certificate, profiles(cmsh, timeout)))
-    found = tokens(cmsh, timeout, certificate.profile)
-    if found != set(certificate.tokens):
+def create(cmsh: Path, timeout: float, certificate: Wanted, root: Path, *, force: bool = False) -> None:
+    """Make profile and certificate; raises Refused with cmsh's words when that did not come about.
+
+    A profile of that name with other rights is somebody's: it is changed with `force` only.
+    """
+    files = [root / path.lstrip("/") for path in (certificate.key, certificate.certificate)]
+    making, there = _create(certificate), profiles(cmsh, timeout)  # names that cannot be sent are refused here
+    if certificate.profile in there and not force:
+        _check_rights(certificate, tokens(cmsh, timeout, certificate.profile))
+    before = [_content(file) for file in files]
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    text = _run(cmsh, timeout, profile_script(certificate, there))
+    if tokens(cmsh, timeout, certificate.profile) != set(certificate.tokens):
         cause = f"BCM did not take its tokens: {_words(text) or 'cmsh said nothing'}"
         raise Refused(f"profile {certificate.profile}", cause, "Check it in cmsh: profile; list")
-    text = _run(cmsh, timeout, ["cert", _create(certificate)])
-    if not key.exists():
+    text = _run(cmsh, timeout, ["cert", making])
+    after = [_content(file) for file in files]
+    if None in after or any(new == old for new, old in zip(after, before)):
         raise Refused(f"certificate {certificate.certificate}", f"was not made: {_words(text)}", "See cmsh: cert; help")
-    key.chmod(0o600)
+    files[0].chmod(0o600)
+
+
+def _check_rights(certificate: Wanted, there: set[str]) -> None:
+    """Raise Refused when a profile that is there has other rights than are wanted."""
+    wanted = set(certificate.tokens)
+    differing = [f"+{token}" for token in sorted(wanted - there)] + [f"-{token}" for token in sorted(there - wanted)]
+    if differing:
+        cause = f"is there already with other rights (it would change: {' '.join(differing)})"
+        raise Refused(
+            f"profile {certificate.profile}", cause, "Rename it, or have it changed with: certificate --force"
+        )
+
+
+def _content(file: Path) -> Optional[bytes]:
+    return file.read_bytes() if file.exists() else None
+
+
+def only_reads(certificate: Path) -> bool:
+    """Whether a certificate is the one made for reading: its profile is written in it (AM11 §6.4)."""
+    try:
+        body = certificate.read_text(encoding="ascii", errors="replace").partition("-----BEGIN CERTIFICATE-----")[2]
+        return f"bcm-jobstats-{READ}".encode() in base64.b64decode(body.partition("-----END")[0])
+    except (OSError, binascii.Error):
+        return False  # whoever uses it says what is wrong with it
 
 
 def tokens(cmsh: Path, timeout: float, profile: str) -> set[str]:

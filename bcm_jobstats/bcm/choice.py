@@ -12,6 +12,7 @@ from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
 from bcm_jobstats.bcm.entities import GenericRole, Place
 from bcm_jobstats.bcm.errors import CannotAssign, Unreachable
+from bcm_jobstats.bcm.keys import check_private, check_there
 from bcm_jobstats.bcm.port import Bcm
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ class Access:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options that have cmsh use the certificate."""
-        return ("-i", str(self.certificate), "-k", str(self.key)) if self.certificate and self.key else ()
+        """The options that have cmsh use the certificate; raises ExposedKey when others can read its key."""
+        if not (self.certificate and self.key):
+            return ()
+        check_there(self.certificate, "certificate")
+        check_private(self.key)
+        return ("-i", str(self.certificate), "-k", str(self.key))
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,10 @@ class AutoBcm(CmshBcm):
         """See the port."""
         if super().can_assign(where, role):
             return True
+        if isinstance(self._pythoncm(), str):
+            return False
         self.helper = "cmsh has no form of `assign` for a new generic role here: pythoncm makes it"
-        return not isinstance(self._pythoncm(), str)
+        return True
 
     def save_role(self, where: Place, before: Optional[GenericRole], after: GenericRole) -> Optional[GenericRole]:
         """See the port."""

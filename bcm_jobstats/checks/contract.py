@@ -60,6 +60,7 @@ def save(file: Path, prober: Prober, told: Mapping[Capability, Answer]) -> None:
     answers = {capability.name: vars(answer) for capability, answer in told.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o600)  # a file that was there keeps its mode
         json.dump(prober.transcript(answers), stream, indent=1)
 
 
@@ -72,7 +73,7 @@ def saved(file: Path) -> Mapping[str, str]:
         return {name: str(told["answer"]) for name, told in document["answers"].items()}
     except FileNotFoundError as error:
         raise BadTranscript(str(file), "is not there", "Make one with: bcm-jobstats probe") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadTranscript(str(file), "cannot be read", "Make a new one with: bcm-jobstats probe") from error
 
 

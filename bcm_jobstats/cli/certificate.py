@@ -13,6 +13,7 @@ from bcm_jobstats.bcm import certificate, heads
 from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
 from bcm_jobstats.cli import common
+from bcm_jobstats.cli.main import BadUsage
 from bcm_jobstats.errors import ExitStatus, JobstatsError
 
 
@@ -24,16 +25,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     folder = "folder on the head node for the certificate and its key (default: /etc/bcm-jobstats)"
     parser.add_argument("--out", default="/etc/bcm-jobstats", metavar="DIR", help=folder)
     parser.add_argument("--print", action="store_true", help="only print the cmsh commands that do it")
-    parser.add_argument("--force", action="store_true", help="replace a certificate that is there")
+    parser.add_argument("--force", action="store_true", help="replace a certificate that is there, and a profile")
 
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Make it, or print how."""
+    folder = _folder(args.out)
+    if args.days < 1:
+        raise BadUsage(f"--days {args.days}", "a certificate lasts one day at least", "Give a number from 1.")
     where = common.deployment(args, lenient=True)
     cmsh, timeout = process.find(where.root), where.access.timeout
     cluster = CmshBcm(cmsh, timeout).read()
     two = len(heads.names(cluster)) > 1
-    folder = str(PurePosixPath("/") / args.out)
     made = certificate.wanted(args.purpose, args.days, folder, two_heads=two, metrics=where.stack.site.bcm.metrics)
     if args.print:
         script = certificate.script(made, certificate.profiles(cmsh, timeout))
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if key.exists() and not args.force:
         raise JobstatsError(str(key), "is there already", "Use it, or make a new one with: certificate --force")
     heads.require_active(where.root, cluster)
-    certificate.create(cmsh, timeout, made, where.root)
+    certificate.create(cmsh, timeout, made, where.root, force=args.force)
     document = {"profile": made.profile, "tokens": made.tokens, "certificate": made.certificate, "key": made.key}
     text = f"bcm:\n  certificate: {made.certificate}\n  key: {made.key}"
     common.say(args, f"Made, with {len(made.tokens)} rights, for {made.days} days. For the site file:")
@@ -51,3 +54,11 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if two:
         common.say(args, "The other head node needs both files too: nothing copies a head's own files.")
     return ExitStatus.OK
+
+
+def _folder(given: str) -> str:
+    """The folder on the head node; BadUsage when it is not an absolute path."""
+    folder = PurePosixPath(given)
+    if not folder.is_absolute() or ".." in folder.parts:
+        raise BadUsage(f"--out {given}", "is not an absolute path", "Give one, such as /etc/bcm-jobstats")
+    return str(folder)

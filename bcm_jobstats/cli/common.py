@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from bcm_jobstats import planning
-from bcm_jobstats.bcm import heads
+from bcm_jobstats.bcm import certificate, heads
 from bcm_jobstats.bcm.errors import CannotAssign
 from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.enable.walkthrough import walkthrough
-from bcm_jobstats.errors import ExitStatus, JobstatsError
+from bcm_jobstats.errors import ExitStatus, JobstatsError, printable
 from bcm_jobstats.plan.apply import carry_out, check_fresh, refuse
 from bcm_jobstats.plan.lock import locked
 from bcm_jobstats.plan.model import MARKS, Change, Plan
@@ -27,9 +27,12 @@ class CannotChange(JobstatsError):
     status = ExitStatus.UNREACHABLE
 
 
-def deployment(args: argparse.Namespace, *, lenient: bool = False) -> Deployment:
-    """The deployment that the global options name; `lenient` goes by the defaults where the site file is not sound."""
-    return Deployment(args.root, args.site, lenient, args.bcm)
+def deployment(args: argparse.Namespace, *, lenient: bool = False, thorough: bool = False) -> Deployment:
+    """The deployment that the global options name; `lenient` and `thorough`: see Deployment."""
+    where = Deployment(args.root, args.site, lenient, args.bcm, thorough)
+    if lenient and where.stack and where.unsound and args.site.exists():
+        say(args, f"{where.unsound}\nThe site file is left aside: defaults stand for it.")
+    return where
 
 
 def say(args: argparse.Namespace, text: str) -> None:
@@ -62,7 +65,8 @@ def show(args: argparse.Namespace, plan: Plan) -> None:
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
-    """Columns as wide as their widest cell."""
+    """Columns as wide as their widest cell. Cells may hold what BCM said: nothing in them moves the cursor."""
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
     rows = [head, ["-" * width for width in widths], *lines]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
@@ -96,7 +100,8 @@ def make(args: argparse.Namespace, where: Deployment, plan: Plan, *, asked: bool
         if not _added_by_hand(args, where, error):
             raise
         where.refresh()
-        return make(args, where, again(where, plan), asked=True)
+        now = again(where, plan)
+        return make(args, where, now, asked=getattr(args, "yes", False) or not _beyond(plan, now))
     except JobstatsError:
         heads.require_active(where.root)  # a failover is the better reason
         raise
@@ -118,6 +123,12 @@ def _added_by_hand(args: argparse.Namespace, where: Deployment, error: CannotAss
     return bool(sys.stdin.readline())
 
 
+def _beyond(agreed_to: Plan, now: Plan) -> bool:
+    """Whether a plan makes a change that the other, which was agreed to, did not."""
+    known = {change.address: change.after for change in agreed_to.changes}
+    return any(change.address not in known or change.after != known[change.address] for change in now.changes)
+
+
 def again(where: Deployment, plan: Plan) -> Plan:
     """The same kind of plan, from the cluster as it is now."""
     if plan.purpose == "destroy":
@@ -132,8 +143,17 @@ def exclusively(where: Deployment) -> Iterator[None]:
     """The lock of the head node, which has to be the active one."""
     heads.require_active(where.root)
     if not where.bcm.writes:
-        raise CannotChange(f"--bcm {where.bcm.name}", where.choice.reason, "Run this on a head node with cmsh.")
+        cause = f"only reads, and this changes something ({where.choice.reason})"
+        raise CannotChange(f"--bcm {where.bcm.name}", cause, "Run this on a head node with cmsh, with --bcm auto.")
+    named = where.access.certificate
+    if named and certificate.only_reads(named):
+        cause = "was made for reading, and this changes something"
+        raise CannotChange(
+            f"certificate {named}", cause, "Name one in the site file made with: certificate --for apply"
+        )
     with locked(where.lock):
+        if heads.state(where.root) == heads.UNKNOWN:
+            heads.require_active(where.root, where.cluster)
         yield
 
 

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Destroy."""
-    where = common.deployment(args, lenient=True)
+    where = common.deployment(args, lenient=True, thorough=True)
     with common.exclusively(where):
         with common.busy(args, "Reading the cluster"):
             plan = planning.for_destroy(where)

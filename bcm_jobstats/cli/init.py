@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bcm_jobstats.bcm.cmsh import process
-from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
+from bcm_jobstats.bcm.choice import Access, choose
 from bcm_jobstats.cli import common
 from bcm_jobstats.enable.proposal import FOLLOWED, proposal
 from bcm_jobstats.errors import ExitStatus, JobstatsError
-from bcm_jobstats.site import template
+from bcm_jobstats.site import Site, template
 from bcm_jobstats.stack import OWN, load_definitions
-
-TIMEOUT = 60.0
-"""Seconds for one cmsh: there is no site file yet that could say so."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +22,9 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Write the file, never over one that is there."""
     if args.site.exists() and not args.force:
         raise JobstatsError(str(args.site), "is there already", "Edit it, or write a new one with: init --force")
-    cluster = CmshBcm(process.find(args.root), TIMEOUT).read([FOLLOWED])
+    bcm = Site().bcm  # there is no site file yet that could say how BCM is reached
+    access = Access(args.root, bcm.timeout.seconds, bcm.address, args.root / bcm.ca.lstrip("/"))
+    cluster = choose(args.bcm, access).bcm.read([FOLLOWED])
     values = proposal(cluster, load_definitions([args.root / OWN]), args.root)
     _write(args.site, template(values))
     places = ", ".join(str(where) for where in cluster.places_with(FOLLOWED)) or "nothing"

@@ -53,4 +53,4 @@ def _members(site: Site, roles: tuple[RoleSpec, ...], verb: str) -> Iterator[str
         else:
             yield f"!echo 'roles.{role.name}.attach in the site file names them: change it, then bcm-jobstats apply'"
     if verb == "append":
-        yield "!bcm-jobstats drift -q >/dev/null || echo 'Their image lacks files: run bcm-jobstats apply'"
+        yield "!bcm-jobstats drift -q >/dev/null || echo 'Not all is in place yet: see jobstats-drift'"

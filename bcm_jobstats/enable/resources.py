@@ -67,13 +67,13 @@ def _role(placement: Placement, where: Place) -> Resource:
 
 
 def _services(placement: Placement, cluster: Cluster) -> Iterator[Resource]:
-    for where in _without_overlays(placement, cluster):
+    for where in without_overlays(placement, cluster):
         for name in placement.role.services:
             service = Service(name, monitored=True, autostart=True, revision=of_place(where))
             yield Resource("service", f"{where}/{name}", service_state(service), mark=MARK)
 
 
-def _without_overlays(placement: Placement, cluster: Cluster) -> Iterator[Place]:
+def without_overlays(placement: Placement, cluster: Cluster) -> Iterator[Place]:
     """Overlays carry no services (bcm-facts §3.3): their categories and nodes do."""
     for where in placement.places:
         if where.kind != OVERLAY:

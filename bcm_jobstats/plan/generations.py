@@ -64,9 +64,12 @@ class Generations:
     def back_to_before(self, number: Optional[int]) -> dict[str, Former]:
         """address -> what it was before generation `number` (default: the last one)."""
         generations = self.all()
-        wanted = number if number is not None else max((g.number for g in generations), default=0)
+        if not generations:
+            remedy = "With two head nodes each has its own: see bcm-jobstats generations on the other one."
+            raise NoSuchGeneration("a generation", "is not in the journal of this head node: it holds no run", remedy)
+        wanted = number if number is not None else max(generation.number for generation in generations)
         if wanted not in {generation.number for generation in generations}:
-            there = f"{generations[0].number} to {generations[-1].number}" if generations else "none"
+            there = f"{generations[0].number} to {generations[-1].number}"
             cause = f"is not in the journal (there: {there})"
             raise NoSuchGeneration(f"generation {wanted}", cause, "See: bcm-jobstats generations")
         formers: dict[str, Former] = {}

@@ -107,7 +107,7 @@ def load(path: Path) -> Plan:
         )
     except OSError as error:
         raise PlanFileError(str(path), error.strerror or "cannot be read", "Check the file's name.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PlanFileError(str(path), "is not a plan file", "Make one with: bcm-jobstats plan --out FILE") from error
 
 

@@ -49,6 +49,8 @@ def test_a_write_ends_at_the_first_error(tmp_path: Path) -> None:
 def test_a_certificate_of_our_own_is_handed_over(tmp_path: Path) -> None:
     """bcm-facts §1.1: -i and -k; AM11 §6.4."""
     program = stand_in(tmp_path)
+    for name in ("a.pem", "a.key"):
+        (tmp_path / name).touch(mode=0o600)
     access = Access(tmp_path, 30.0, "localhost:8081", tmp_path / "ca", tmp_path / "a.pem", tmp_path / "a.key")
     process.run(program, ["category"], 30.0, options=access.options)
     assert asked(program) == [*START, "-i", f"{tmp_path}/a.pem", "-k", f"{tmp_path}/a.key", "-c", "category"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ SITES = {
     "category": ON + "roles: {jobstats: {attach: {categories: [dgx-h100, login]}}}\n",
     "nodes": ON + "roles: {jobstats: {attach: {nodes: ['dgx-[01-02]']}}}\n",
 }
+SERVICES = "enable: {mode: services}\n"
 
 
 @pytest.fixture
@@ -79,3 +81,36 @@ def test_an_administrators_producer_is_a_conflict_and_is_given_back(simulator: S
     assert run(simulator.directory, "apply", "--yes", "-q", "--adopt").status == 0
     assert run(simulator.directory, "destroy", "--yes", "-q").status == 0
     assert snapshot(simulator.directory) == before
+
+
+def test_without_generic_roles_they_name_categories_and_not_an_overlay_that_is_not_made(simulator: Simulator) -> None:
+    site(simulator, SERVICES + SITES["category"])
+    before = snapshot(simulator.directory)
+    assert run(simulator.directory, "apply", "--yes", "-q").status == 0
+    assert "jobstats" not in simulator.state()["configurationoverlay"]
+    filters = producers(simulator)["jobstats-node_exporter"]["children"]["nodeexecutionfilters"]
+    assert sorted(filters) == ["category-dgx-h100", "category-login"]
+    assert run(simulator.directory, "destroy", "--yes", "-q").status == 0
+    assert snapshot(simulator.directory) == before
+
+
+@pytest.mark.parametrize("text", [ON, SERVICES + "roles: {jobstats: {attach: {nodes: [dgx-01]}}}\n"])
+def test_destroy_finds_all_of_ours_when_site_file_and_journal_are_lost(simulator: Simulator, text: str) -> None:
+    """Producers, and services of single nodes: nothing but BCM tells of them then."""
+    site(simulator, text)
+    before = snapshot(simulator.directory)
+    assert run(simulator.directory, "apply", "--yes", "-q").status == 0
+    (simulator.directory / "etc/bcm-jobstats/site.yaml").unlink()
+    shutil.rmtree(simulator.directory / "var/lib/bcm-jobstats")
+    assert run(simulator.directory, "destroy", "--yes", "-q").status == 0
+    assert snapshot(simulator.directory) == before
+
+
+def test_over_rest_they_are_left_out_of_the_plan_and_it_says_so(simulator: Simulator) -> None:
+    site(simulator, f"bcm: {{metrics: true, address: '{simulator.https}'}}\n")
+    assert run(simulator.directory, "apply", "--yes", "-q").status == 0
+    outcome = run(simulator.directory, "--bcm", "rest", "plan", "--json")
+    assert outcome.status == 0, outcome.err
+    plan = json.loads(outcome.out)
+    assert plan["changes"] == []
+    assert [note for note in plan["notes"] if "bcm.metrics" in note]

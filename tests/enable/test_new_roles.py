@@ -136,3 +136,26 @@ def test_a_role_of_an_administrator_that_has_services_is_not_taken_for_ours(by_h
     cmsh(by_hand, f"configurationoverlay; use slurm-client; roles; use {ROLE}; set services x; commit")
     plan = json.loads(run(by_hand.directory, "plan", "--json").out)
     assert [conflict["address"] for conflict in plan["conflicts"]] == [f"role.{PLACE}/{ROLE}"]
+
+
+def test_what_nobody_agreed_to_is_asked_about(by_hand: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an administrator was in Base View, another one gave the overlay nodes of another category."""
+    saved = by_hand.directory / "plan.json"
+    assert run(by_hand.directory, "plan", "--out", str(saved)).status == 0
+
+    class Other(Administrator):
+        def readline(self) -> str:
+            if self.asked == 0:
+                cmsh(self.simulator, "configurationoverlay; use slurm-client; set nodes login-01; commit")
+            return super().readline()
+
+    person = Other(by_hand, [ROLE])
+    monkeypatch.setattr("sys.stdin", person)
+    outcome = run(by_hand.directory, "apply", str(saved))
+    assert outcome.status == 1 and person.asked == 2
+    assert "Carry this out" in outcome.err and "Nothing was changed" in outcome.err
+    assert not roles(by_hand)[ROLE].get("services")
+
+
+def test_the_plan_promises_no_pythoncm_that_is_not_there(by_hand: Simulator) -> None:
+    assert "pythoncm makes it" not in run(by_hand.directory, "plan").out

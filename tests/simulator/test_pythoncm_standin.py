@@ -34,7 +34,12 @@ def pythoncm(served: Web, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNam
     """The modules of pythoncm, imported from this head node only for this test."""
     monkeypatch.syspath_prepend(str(served.root / LIBRARY / PYTHON / "site-packages"))
     names = ("cluster", "entity", "settings")
+    forget()  # another test may have left that of another head
     yield SimpleNamespace(**{name: importlib.import_module(f"pythoncm.{name}") for name in names})
+    forget()
+
+
+def forget() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "pythoncm"]:
         del sys.modules[name]
 

@@ -93,9 +93,12 @@ def services_of(table: Sequence[Row]) -> dict[str, Service]:
 
 
 def generic_roles(cluster: Cluster) -> list[tuple[Place, str]]:
-    """Every generic role and where it is."""
+    """Every generic role and where it is; one whose name means something to cmsh is nobody's of ours."""
     return [
-        (where, name) for where, names in cluster.roles.items() for name in names if name.lower().startswith(GENERIC)
+        (where, name)
+        for where, names in cluster.roles.items()
+        for name in names
+        if name.lower().startswith(GENERIC) and scripts.can_be_sent(name)
     ]
 
 

@@ -71,11 +71,17 @@ def wlm(row: Row) -> WlmCluster:
 
 
 def node(row: Row, images: Collection[str] = ()) -> Node:
-    """A device. An inherited image is shown with its source in parentheses (bcm-facts §1.5)."""
-    told = cell(row, "softwareimage")
+    """A device. An inherited image is shown with its source in parentheses (bcm-facts §1.5).
+
+    Raises Unreadable for a name of several lines: what `get hostname` prints could not be told apart later on.
+    """
+    name, told = cell(row, "hostname"), cell(row, "softwareimage")
+    if not name.isprintable():
+        remedy = "Rename it in BCM: no line breaks and other invisible characters."
+        raise Unreadable(f"device {name!r}", "its name cannot be read back from cmsh", remedy)
     own = "" if "(" in told and told not in images else told
     state = " ".join(cell(row, "status").replace("[", " ").replace("]", " ").split())
-    return Node(cell(row, "hostname"), cell(row, "type"), cell(row, "category"), own, state)
+    return Node(name, cell(row, "type"), cell(row, "category"), own, state)
 
 
 def service(row: Row) -> Service:

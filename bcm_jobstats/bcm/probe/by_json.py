@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bcm_jobstats.bcm import capabilities as doubts
 from bcm_jobstats.bcm.capabilities import Capability
 from bcm_jobstats.bcm.choice import client
 from bcm_jobstats.bcm.cmsh.reading import GENERIC
 from bcm_jobstats.bcm.entities import NODE
+from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.probe.answer import UNKNOWN, Answer, Question
 from bcm_jobstats.bcm.probe.prober import Prober
 
@@ -28,6 +29,18 @@ def _client(prober: Prober) -> Client:
     return client(prober.access)
 
 
+def _entities(subject: str, told: object) -> list[dict[str, Any]]:
+    """What was told, when it is a list of objects; raises Unreadable."""
+    if not isinstance(told, list) or not all(isinstance(entity, dict) for entity in told):
+        raise Unreadable(subject, "CMDaemon did not answer with a list of objects", "")
+    return told
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in a list; none when it is something else."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
 def _tls_names(prober: Prober) -> Answer:
     told = _client(prober).get("/rest")
     prober.note("rest", "/rest", json.dumps(told))
@@ -40,8 +53,8 @@ def _rest_v2(prober: Prober) -> Answer:
 
 
 def _rest_roles(prober: Prober) -> Answer:
-    devices = _client(prober).get("/rest/v1/device")
-    roles = {str(d.get("hostname", "")): {str(r).lower() for r in d.get("roles", [])} for d in devices}
+    devices = _entities("/rest/v1/device", _client(prober).get("/rest/v1/device"))
+    roles = {str(d.get("hostname", "")): {role.lower() for role in _texts(d.get("roles"))} for d in devices}
     cluster = prober.cluster
     for where, names in cluster.roles.items():
         for node in cluster.members(where) if where.kind != NODE else ():
@@ -59,7 +72,8 @@ def _overlay_calls(prober: Prober) -> Answer:
 
 
 def _json_references(prober: Prober) -> Answer:
-    categories = [str(device.get("category") or "") for device in _client(prober).call("cmdevice", "getDevices")]
+    devices = _entities("cmdevice::getDevices", _client(prober).call("cmdevice", "getDevices"))
+    categories = [str(device.get("category") or "") for device in devices]
     there = next((category for category in categories if category), "")
     if not there:
         return Answer(UNKNOWN, "no device has a category")
@@ -70,13 +84,10 @@ def _json_generic_name(prober: Prober) -> Answer:
     from bcm_jobstats.bcm.rest.reading import overlay_service
 
     client = _client(prober)
-    overlays = client.call(overlay_service(client), "getConfigurationOverlays")
-    names = [
-        role["name"]
-        for entity in [*overlays, *client.call("cmdevice", "getCategories")]
-        for role in entity.get("roles", [])
-        if role.get("childType") == "GenericRole"
-    ]
+    overlays = _entities("getConfigurationOverlays", client.call(overlay_service(client), "getConfigurationOverlays"))
+    categories = _entities("cmdevice::getCategories", client.call("cmdevice", "getCategories"))
+    roles = [role for entity in [*overlays, *categories] for role in _entities("roles", entity.get("roles") or [])]
+    names = [str(role.get("name", "")) for role in roles if role.get("childType") == "GenericRole"]
     if not names:
         return Answer(UNKNOWN, "there is no generic role yet")
     return Answer("prefixed" if names[0].startswith(GENERIC) else "bare", "name of a generic role")

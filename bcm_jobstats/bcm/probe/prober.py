@@ -68,9 +68,12 @@ class Prober:
         return {
             "format_version": FORMAT,
             "version": self.cluster.version,
-            "answers": {name: {key: hide(text) for key, text in one.items()} for name, one in told.items()},
-            "exchanges": [
-                {key: hide(value) if isinstance(value, str) else value for key, value in asdict(exchange).items()}
-                for exchange in self.exchanges
-            ],
+            # Answers are words of ours; what they rest on may hold names.
+            "answers": {name: {**one, "evidence": hide(one["evidence"])} for name, one in told.items()},
+            "exchanges": [self._hidden(exchange, hide) for exchange in self.exchanges],
         }
+
+    @staticmethod
+    def _hidden(exchange: Exchange, hide: Redaction) -> dict[str, Any]:
+        texts = {name: hide(getattr(exchange, name), fixed=exchange.verbatim) for name in ("stdout", "stderr")}
+        return {**asdict(exchange), **texts, "script": hide(exchange.script, fixed=True)}
