@@ -80,11 +80,15 @@ class Deployment:
         wanted = places.followed(self.stack.site, self.stack.roles()) | self._own_roles()
         # No role tells which single nodes hold services of ours, so all are asked.
         services = self.stack.site.enable.mode == SERVICES or bool(self.journal("service.node/"))
-        every_node = services or self.thorough
+        every_node = services or self.thorough or self._journal_is_elsewhere()
         cluster = self.bcm.read(wanted, every_node=every_node)
         if self._mode_on(cluster) == SERVICES and not every_node:
             return self.bcm.read(wanted, every_node=True)
         return cluster
+
+    def _journal_is_elsewhere(self) -> bool:
+        """Whether something of ours is deployed that this head's journal knows nothing of: the other head did it."""
+        return payload.shared_tree(self.root).record.exists() and not self.generations.all()
 
     def _own_roles(self) -> set[str]:
         """Generic roles that single nodes may carry by our doing, also those that the site no longer wants."""

@@ -217,3 +217,20 @@ def test_what_cmha_does_not_tell_is_unknown(tmp_path: Path, text: str) -> None:
     script.chmod(0o755)
     assert heads.status(tmp_path) == (heads.UNKNOWN, None)
     assert heads.state(tmp_path) == heads.UNKNOWN
+
+
+def test_the_other_head_finds_what_its_journal_does_not_know(pair: Simulator) -> None:
+    """Services of single nodes: only looking at every node tells of them (bcm-facts §3.3)."""
+    nodes = "roles: {jobstats: {attach: {nodes: ['dgx-[01-02]']}}}\n"
+    services = "enable: {mode: services}\n" + nodes
+    for root in pair.heads().values():
+        (root / SITE).write_text(services)
+    before = both(pair)
+    done(run(active(pair), "apply", "--yes", "-q"))
+    pair.control({"op": "failover"})
+    (active(pair) / SITE).write_text("enable: {mode: generic-role}\n" + nodes)
+    done(run(active(pair), "apply", "--yes", "-q"))
+    assert not any(device.get("children", {}).get("services") for device in pair.state()["device"].values())
+    done(run(active(pair), "destroy", "--yes", "-q"))
+    (active(pair) / SITE).write_text(services)
+    assert both(pair) == before

@@ -41,6 +41,11 @@ class Tree:
     manifest: str = DEFAULT_MANIFEST
     confined: bool = True
 
+    @property
+    def record(self) -> Path:
+        """The manifest on this machine."""
+        return self.root / self.manifest.lstrip("/")
+
     def locate(self, path: str) -> Path:
         """An absolute path inside the tree as a path on this machine; OutOfTree when a symlink on the way leads out."""
         found = self.root / path.lstrip("/")

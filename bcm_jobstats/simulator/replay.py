@@ -73,7 +73,7 @@ def load(file: Path) -> Transcript:
     """Read a transcript; raises TranscriptError when it is not one, OSError when it cannot be read."""
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TranscriptError(f"is not JSON: {error}") from error
     if not isinstance(told, dict):
         raise TranscriptError("holds no object with format_version, version, answers and exchanges")

@@ -114,3 +114,17 @@ def test_over_rest_they_are_left_out_of_the_plan_and_it_says_so(simulator: Simul
     plan = json.loads(outcome.out)
     assert plan["changes"] == []
     assert [note for note in plan["notes"] if "bcm.metrics" in note]
+
+
+def test_a_filter_that_an_administrator_added_stays(simulator: Simulator) -> None:
+    site(simulator, ON)
+    assert run(simulator.directory, "apply", "--yes", "-q").status == 0
+    cmsh(
+        simulator,
+        "monitoring setup; use jobstats-node_exporter; nodeexecutionfilters; add node some; set nodes login-01; commit",
+    )
+    assert run(simulator.directory, "plan", "--detailed-exitcode").status == 0
+    site(simulator, ON + "exporters: {node_exporter: {port: 9101}}\n")
+    outcome = run(simulator.directory, "apply", "--yes", "-q")
+    assert outcome.status == 0, outcome.err
+    assert "some" in producers(simulator)["jobstats-node_exporter"]["children"]["nodeexecutionfilters"]

@@ -73,7 +73,9 @@ def producers(revisions: Mapping[str, str], wanted: Sequence[str], text: str) ->
         elif isinstance(item, str):
             current = replace(current, urls=(*current.urls, *item.replace(",", " ").split()))
         else:
-            current = replace(current, places=tuple(sorted((_place(row) for row in item), key=str)))
+            # A filter that an administrator added has another name than ours get, and is left alone.
+            ours = (_place(row) for row in item if cell(row, "name") == _name(_place(row)))
+            current = replace(current, places=tuple(sorted(ours, key=str)))
         found[current.name] = current
     if left:
         raise Unreadable("monitoring data producers", f"cmsh did not tell of {left[0]}", answers.REPORT)
