@@ -47,8 +47,8 @@ def seen(directory: Path, nodes: int) -> Seen:
 
 
 def plan(outcome: Outcome) -> str:
-    """The plan without the note that --bcm rest cannot carry it out."""
-    return re.sub(r"(?m)^Note: BCM can only be read from here.*\n", "", outcome.out)
+    """The plan without its notes: --bcm rest says what it cannot do and what it assumes."""
+    return re.sub(r"(?m)^Note: .*\n", "", outcome.out)
 
 
 def words(outcome: Outcome) -> str:
