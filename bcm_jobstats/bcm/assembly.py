@@ -7,12 +7,21 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Callable, TypeVar
 
-from bcm_jobstats.bcm.entities import IGNORED_PRIORITY, NODE, OVERLAY, Cluster, GenericRole, Overlay, Place, Service
+from bcm_jobstats.bcm.entities import (
+    GENERIC,
+    IGNORED_PRIORITY,
+    NODE,
+    OVERLAY,
+    Cluster,
+    GenericRole,
+    Overlay,
+    Place,
+    Service,
+)
 from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.records import REMEDY, Record
 
 T = TypeVar("T")
-GENERIC = "generic::"
 GENERIC_ROLE = "GenericRole"
 WITHOUT_ROLES = re.compile(r"(?!.*Node$).+|LiteNode")
 """Types of devices that need not have roles and services."""

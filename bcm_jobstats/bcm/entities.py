@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 OVERLAY, CATEGORY, NODE = "overlay", "category", "node"
+GENERIC = "generic::"
+"""How the names of generic roles begin in cmsh (bcm-facts §3.1)."""
 IGNORED_PRIORITY = -1
 """An overlay with this priority is ignored by BCM (bcm-facts §2)."""
 

@@ -71,7 +71,7 @@ def test_enable_and_disable_change_the_overlay_in_cmsh(simulator: Simulator) -> 
     applied(simulator)
     typed(simulator, "jobstats-enable dgx-01..dgx-02")
     assert members(simulator) == ["dgx-01", "dgx-02"]
-    assert run(simulator.directory, "drift").status in {0, 2}
+    assert run(simulator.directory, "drift").status == 0, "the members are the administrator's"
     typed(simulator, "jobstats-disable dgx-01")
     assert members(simulator) == ["dgx-02"]
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Optional
 
 from bcm_jobstats.bcm.cmsh import answers, scripts
-from bcm_jobstats.bcm.cmsh.reading import GENERIC, LIST_NAMES, LIST_SERVICES, names_of, services_of
-from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Cluster, Place
+from bcm_jobstats.bcm.cmsh.reading import LIST_NAMES, LIST_SERVICES, names_of, services_of
+from bcm_jobstats.bcm.entities import CATEGORY, GENERIC, NODE, OVERLAY, Cluster, Place
 from bcm_jobstats.bcm.errors import Unreadable
 
 NAME = "get hostname"

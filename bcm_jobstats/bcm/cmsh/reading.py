@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bcm_jobstats.bcm.cmsh import answers, rows, scripts
 from bcm_jobstats.bcm.cmsh.answers import Row
-from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Service
+from bcm_jobstats.bcm.entities import GENERIC, Cluster, GenericRole, Overlay, Place, Service
 from bcm_jobstats.bcm.errors import Unreadable
 
 WIDTH = 1_000_000
@@ -41,7 +41,6 @@ OBJECTS = (
     f"wlm {listing(*WLM_FIELDS)}",
     f"device {listing(*NODE_FIELDS)}",
 )
-GENERIC = "generic::"
 OUTPUT_OF = re.compile(r"^\[(\S+)\] ?:\s*$")
 STATE = re.compile(r"^(\S+)\s*\[\s*([A-Z]+)\s*\]\s*$")
 HEADING = re.compile(r"^Service +Status\s*$")

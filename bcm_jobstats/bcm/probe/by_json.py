@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bcm_jobstats.bcm import capabilities as doubts
 from bcm_jobstats.bcm.capabilities import Capability
 from bcm_jobstats.bcm.choice import client
-from bcm_jobstats.bcm.cmsh.reading import GENERIC
-from bcm_jobstats.bcm.entities import NODE
+from bcm_jobstats.bcm.entities import GENERIC, NODE
 from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.probe.answer import UNKNOWN, Answer, Question
 from bcm_jobstats.bcm.probe.prober import Prober

@@ -6,7 +6,7 @@ from bcm_jobstats.bcm import capabilities as doubts
 from bcm_jobstats.bcm.capabilities import Capability, somewhere
 from bcm_jobstats.bcm.cmsh import answers, reading, scripts
 from bcm_jobstats.bcm.cmsh.scripts import FULL_NAME, AssignForm
-from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Cluster, Place
+from bcm_jobstats.bcm.entities import CATEGORY, GENERIC, NODE, OVERLAY, Cluster, Place
 from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.port import PROBE_ROLE
 from bcm_jobstats.bcm.probe.answer import UNKNOWN, Answer, Question, first, tables
@@ -42,7 +42,7 @@ def _form(form: AssignForm) -> str:
 def _generic(cluster: Cluster) -> tuple[Place, str]:
     for where, roles in cluster.roles.items():
         for name in roles:
-            if name.lower().startswith(reading.GENERIC) and scripts.can_be_sent(where.name):
+            if name.lower().startswith(GENERIC) and scripts.can_be_sent(where.name):
                 return where, name
     raise Unreadable("BCM", "has no generic role yet that could be looked at", "")
 

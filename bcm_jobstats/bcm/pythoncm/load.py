@@ -72,6 +72,7 @@ def connect(access: Access) -> Callable[[], Session]:
     modules = load(find(access.root), access.root)
 
     def session() -> Session:
+        """One connection."""
         try:
             if access.certificate is None or access.key is None:
                 return Session(modules("cluster").Cluster(), modules("entity"))
