@@ -20,10 +20,11 @@ def main(directory: str, head: str, tool: str, argv: list[str]) -> int:
         with open(os.path.join(directory, "cmd", "client.json")) as file:  # noqa: PTH118, PTH123
             settings = json.load(file)
         link = socket.socket(socket.AF_UNIX)
-        link.connect(settings["socket"])
+        link.connect(os.path.join(directory, "cmd", settings["socket"]))  # noqa: PTH118  # an absolute one stays
     except (OSError, ValueError):
         return failed(directory, UNREACHABLE)
     first = {"argv": argv, "head": head, "tool": tool, "cwd": os.getcwd(), "tty": os.isatty(0)}  # noqa: PTH109
+    first["inside"] = directory == "/"  # in the head node's own container, where its paths are what they are
     try:
         status = converse(link, first)
     except BrokenPipeError:

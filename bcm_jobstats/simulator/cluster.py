@@ -19,7 +19,11 @@ from bcm_jobstats.simulator.headtree import roots
 from bcm_jobstats.simulator.layout import HEADS
 
 STOP_SECONDS = 20.0
-NODE_KINDS = ("process", "paper")
+MARK = "BCM_SIMULATED_DIRECTORY"
+"""In the environment of the daemon and of all that it starts: whose they are."""
+NODE_KINDS = ("process", "paper", "container")
+RELEASES = ("bookworm", "trixie")
+"""Debian's, for the images of containers."""
 
 
 class SimulatorError(Exception):
@@ -42,6 +46,7 @@ class Simulator:
         logins: int = 1,
         heads: int = 1,
         node_kind: str = "process",
+        release: str = RELEASES[0],
         switches: Mapping[str, str] | None = None,
     ) -> Simulator:
         """Make a cluster under `directory` and start it; a directory that holds one goes on from its last state.
@@ -51,12 +56,16 @@ class Simulator:
         """
         if node_kind not in NODE_KINDS:
             raise SimulatorError(f"simulator: kinds of node are {NODE_KINDS}")
+        if node_kind == "container" and (heads != 1 or os.geteuid() != 0):
+            raise SimulatorError("simulator: container nodes need root, and have one head node")
         if heads not in HEADS:
             raise SimulatorError(f"simulator: a cluster has one head node or two, not {heads}")
         simulator = cls(Path(directory).absolute())
         if simulator.running:
             raise SimulatorError(f"simulator: already running in {simulator.directory}")
         given = {"profile": profile, "nodes": nodes, "logins": logins, "heads": heads, "node_kind": node_kind}
+        if node_kind == "container":
+            given["release"] = release
         try:
             settings.prepare(simulator.directory, given, switches)
         except replay.TranscriptError as error:
@@ -78,7 +87,7 @@ class Simulator:
         path = os.pathsep.join(entry for entry in (parent, os.environ.get("PYTHONPATH", "")) if entry)
         done = subprocess.run(
             [sys.executable, "-m", "bcm_jobstats.simulator.daemon", str(self.directory)],
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, MARK: str(self.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -143,7 +152,8 @@ class Simulator:
     def control(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """An order of the admin plane, such as ``{"op": "log"}``; the answer is ``{"result": …}``."""
         try:
-            address = json.loads((self.directory / "cmd" / "client.json").read_text(encoding="utf-8"))["socket"]
+            told = json.loads((self.directory / "cmd" / "client.json").read_text(encoding="utf-8"))
+            address = str(self.directory / "cmd" / told["socket"])
             with socket.socket(socket.AF_UNIX) as link:
                 link.connect(address)
                 link.sendall(json.dumps({"control": dict(order)}).encode() + b"\n")

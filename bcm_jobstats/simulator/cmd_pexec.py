@@ -42,6 +42,9 @@ def pexec(session: Session, words: Words) -> None:
 def _on(session: Session, node: str, line: str) -> str:
     if node in session.daemon.nodes.down:
         return messages.node_down(node) + "\n"
+    text = session.daemon.nodes.runner.shell(node, line, SECONDS)
+    if text is not None:
+        return text if text.endswith("\n") or not text else text + "\n"
     tree = session.daemon.tree(node)
     if tree is None:
         return messages.no_files(node) + "\n"

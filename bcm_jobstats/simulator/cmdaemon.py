@@ -19,7 +19,7 @@ from bcm_jobstats.simulator.faults import (
     DroppedError,
     Faults,
 )
-from bcm_jobstats.simulator.following import Following
+from bcm_jobstats.simulator.following import Following, Hardware, WorkloadManager
 from bcm_jobstats.simulator.ha import Heads, Link
 from bcm_jobstats.simulator.noderunner import NodeRunner
 from bcm_jobstats.simulator.provisioners import Provisioners
@@ -42,6 +42,9 @@ class CMDaemon:
         switches: Switches,
         *,
         ha: Optional[Heads] = None,
+        hardware: Hardware = lambda node, address: None,
+        image_store: Optional[images.ImageStore] = None,
+        wlm: Optional[WorkloadManager] = None,
     ) -> None:
         """Without `ha` there is one head node, whose file tree is `directory`."""
         self.directory = directory
@@ -49,12 +52,16 @@ class CMDaemon:
         self.profile = profile
         self.switches = switches
         self.transcript = NOTHING
+        self._image_store = image_store or images.PlainImages()
         self.faults = Faults()
         self.events = Events()
         self.store = Store(directory / "cmd" / "state.json", state)
         spare = directory / "cmd" / "provisioner"
         self.provisioners = Provisioners(self.ha, lambda: self._image_paths().values(), switches, self.events, spare)
-        self.nodes = Following(lambda: self.state, runner, self.events, switches, self.provisioners, trees=self.tree)
+        self.nodes = Following(
+            lambda: self.state, runner, self.events, switches, self.provisioners,
+            trees=self.tree, hardware=hardware, wlm=wlm,
+        )  # fmt: skip
         self._storage = storage.place(directory, self.ha, switches["shared_storage"])
         storage.mount(self.ha, self._storage, switches["shared_storage"])
         self.provisioners.begin()
@@ -104,7 +111,9 @@ class CMDaemon:
             self.store.replace(applied(before, changes))
             self.record({"commit": sorted(f"{change.mode} {change.key}" for change in changes)})
             self.nodes.flag_restarts(before)
-            tasks = [self.start(task) for task in images.follow(changes, self._image_paths(), self.ha, self.events)]
+            self.nodes.admit(before)
+            work = images.follow(changes, self._image_paths(), self.ha, self.events, self._image_store)
+            tasks = [self.start(task) for task in work]
             for watcher in self.watchers:
                 watcher(changes)
             if self.switches["services_follow"] == "commit" and not self._settle_due:

@@ -9,26 +9,29 @@ import signal
 import sys
 import tempfile
 import traceback
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from bcm_jobstats.simulator import replay
 from bcm_jobstats.simulator.addresses import claim_network
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
+from bcm_jobstats.simulator.following import Hardware
 from bcm_jobstats.simulator.ha import Heads
 from bcm_jobstats.simulator.headtree import make_head, roots, seed_paper_image
 from bcm_jobstats.simulator.https import serve as serve_https
-from bcm_jobstats.simulator.layout import HEADS, Layout, fresh
+from bcm_jobstats.simulator.layout import HEADS, LAB_ADDRESS, LAB_NETWORK, WLM, Layout, fresh
 from bcm_jobstats.simulator.noderunner import NodeRunner, SimulatedNode
 from bcm_jobstats.simulator.papernodes import PaperNodes
 from bcm_jobstats.simulator.server import Server
 from bcm_jobstats.simulator.settings import TRANSCRIPT
-from bcm_jobstats.simulator.state import State, load, write_atomically
+from bcm_jobstats.simulator.state import load, write_atomically
 from bcm_jobstats.simulator.storage import place
 from bcm_jobstats.simulator.switches import Switches
 
-PAPER, PROCESS = "paper", "process"
+if TYPE_CHECKING:
+    from bcm_jobstats.simulator.lab.start import Lab
+
+PAPER, PROCESS, CONTAINER = "paper", "process", "container"
 LONGEST_SOCKET_PATH = 100
 READY = b"ready\n"
 
@@ -56,14 +59,15 @@ def main(directory: Path) -> int:
 def _serve(directory: Path, ready: int) -> None:
     _detach(directory)
     settings = json.loads((directory / "cmd" / "cluster.json").read_text(encoding="utf-8"))
-    network, claim = claim_network(str(settings.get("network", "")))
+    lab = _lab(directory, settings)
+    network, claim = (LAB_NETWORK, None) if lab else claim_network(str(settings.get("network", "")))
     head, passive = (*HEADS[settings.get("heads", 1)], "")[:2]
     layout = Layout(settings["profile"], settings["nodes"], settings["logins"], network, head, passive)
     write_atomically(directory / "cmd" / "cluster.json", json.dumps({**settings, "network": network}, indent=1))
-    daemon = _daemon(directory, layout, settings)
+    daemon = _daemon(directory, layout, settings, lab)
     path = _socket_path(directory)
     server = Server(path, daemon)
-    listeners = serve_https(daemon)
+    listeners = serve_https(daemon, LAB_ADDRESS) if lab else serve_https(daemon)
 
     def stop(number: int, frame: object) -> None:
         del number, frame
@@ -71,7 +75,10 @@ def _serve(directory: Path, ready: int) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     (directory / "cmd" / "daemon.pid").write_text(f"{os.getpid()}\n", encoding="utf-8")
-    write_atomically(directory / "cmd" / "client.json", json.dumps({"socket": str(path)}))
+    write_atomically(
+        directory / "cmd" / "client.json",
+        json.dumps({"socket": path.name if path.parent == directory / "cmd" else str(path)}),
+    )
     daemon.start(daemon.nodes.settle)
     os.write(ready, READY)
     os.close(ready)
@@ -81,7 +88,8 @@ def _serve(directory: Path, ready: int) -> None:
         for listener in listeners.values():
             listener.close()
         _end(directory, path, daemon)
-        claim.close()
+        if claim is not None:
+            claim.close()
 
 
 def _detach(directory: Path) -> None:
@@ -92,12 +100,22 @@ def _detach(directory: Path) -> None:
         os.dup2(source, target)
 
 
-def _daemon(directory: Path, layout: Layout, settings: dict[str, Any]) -> CMDaemon:
+def _lab(directory: Path, settings: dict[str, Any]) -> Optional[Lab]:
+    """What containers stand on; None for the other kinds of node, which need none of it."""
+    if settings["node_kind"] != CONTAINER:
+        return None
+    from bcm_jobstats.simulator.lab.start import Lab
+
+    return Lab(directory, str(settings["release"]))
+
+
+def _daemon(directory: Path, layout: Layout, settings: dict[str, Any], lab: Optional[Lab]) -> CMDaemon:
     file = directory / "cmd" / "state.json"
     state = load(file) if file.exists() else fresh(layout)
     kind = settings["node_kind"]
     heads = roots(directory, layout.heads)
-    make_head(directory, layout.profile, _seeder(kind), heads)
+    slurm_etc = str(state.table("wlm")[WLM].values["etc"])
+    make_head(directory, layout.profile, lab.seed_image(slurm_etc) if lab else _seeder(kind), heads)
     switches = Switches(settings["switches"], directory / "cmd" / "switches.json")
     holder: dict[str, CMDaemon] = {}
 
@@ -107,14 +125,42 @@ def _daemon(directory: Path, layout: Layout, settings: dict[str, Any]) -> CMDaem
 
     ha = Heads(heads, directory / "cmd" / "ha.json")
     shared = place(directory, ha, switches["shared_storage"])
-    runner = _runner(directory, kind, state, shared, tell)
-    daemon = holder["daemon"] = CMDaemon(directory, layout.profile, state, runner, switches, ha=ha)
+    hardware = _hardware(directory, kind, lab)
+    devices = {name: device for name, device in state.table("device").items() if device.kind == "PhysicalNode"}
+    found = [hardware(name, str(device.values["ip"])) for name, device in devices.items()]
+    nodes = [node for node in found if node is not None]
+    runner: NodeRunner
+    if lab:
+        runner = lab.runner(layout.head, nodes, shared, slurm_etc, tell)
+    elif kind == PAPER:
+        runner = PaperNodes(SimulatedNode(name, "") for name in devices)
+    else:
+        from bcm_jobstats.simulator.processnodes import ProcessNodes  # paper nodes need none of it
+
+        runner = ProcessNodes(nodes, shared=shared, on_event=tell)
+    daemon = holder["daemon"] = CMDaemon(
+        directory, layout.profile, state, runner, switches, ha=ha, hardware=hardware,
+        image_store=lab.trees if lab else None, wlm=lab.slurm(shared) if lab else None,
+    )  # fmt: skip
     transcript = directory / TRANSCRIPT
     if transcript.exists():
         daemon.transcript = replay.load(transcript)
-    if kind == PROCESS:
-        daemon.nodes.provision()
+    daemon.nodes.boot(devices)
     return daemon
+
+
+def _hardware(directory: Path, kind: str, lab: Optional[Lab]) -> Hardware:
+    """Makes a node of this kind; nodes on paper need no making."""
+
+    def paper(name: str, address: str) -> None:
+        del name, address
+
+    def process(name: str, address: str) -> SimulatedNode:
+        root = directory / "nodes" / name
+        root.mkdir(parents=True, exist_ok=True)
+        return SimulatedNode(name, address, root)
+
+    return lab.node if lab else (paper if kind == PAPER else process)
 
 
 def _seeder(kind: str) -> Any:
@@ -123,19 +169,6 @@ def _seeder(kind: str) -> Any:
     from bcm_jobstats.simulator.imagetree import seed_image  # paper nodes need none of it
 
     return seed_image
-
-
-def _runner(directory: Path, kind: str, state: State, shared: Path, tell: Any) -> NodeRunner:
-    devices = {name: device for name, device in state.table("device").items() if device.kind == "PhysicalNode"}
-    nodes = [SimulatedNode(name, str(device.values["ip"])) for name, device in devices.items()]
-    if kind == PAPER:
-        return PaperNodes(nodes)
-    from bcm_jobstats.simulator.processnodes import ProcessNodes  # paper nodes need none of it
-
-    nodes = [replace(node, root=directory / "nodes" / node.name) for node in nodes]
-    for node in nodes:
-        (directory / "nodes" / node.name).mkdir(parents=True, exist_ok=True)
-    return ProcessNodes(nodes, shared=shared, on_event=tell)
 
 
 def _socket_path(directory: Path) -> Path:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from threading import Event
-from typing import Callable, Optional
+from typing import Callable, Optional, Protocol
 
 from bcm_jobstats.simulator.configurations import Configurations, Trees
 from bcm_jobstats.simulator.events import Events
-from bcm_jobstats.simulator.noderunner import NodeRunner, ServiceState, Wish
+from bcm_jobstats.simulator.noderunner import NodeRunner, ServiceState, SimulatedNode, Wish
 from bcm_jobstats.simulator.provisioners import Provisioners
 from bcm_jobstats.simulator.services import wanted
 from bcm_jobstats.simulator.state import State
 from bcm_jobstats.simulator.switches import Switches
+
+Hardware = Callable[[str, str], Optional[SimulatedNode]]
+"""A name and an address -> the node to run."""
+
+
+class WorkloadManager(Protocol):
+    """The workload manager behind the roles for it, where it is real."""
+
+    def follow(self, state: State, runner: NodeRunner) -> list[tuple[str, str]]:
+        """Write its files, before services start; the running services (node, name) that have to be restarted."""
 
 
 class Following:
@@ -27,12 +37,17 @@ class Following:
         provisioners: Provisioners,
         *,
         trees: Trees = lambda node: None,
+        hardware: Hardware = lambda node, address: None,
+        wlm: Optional[WorkloadManager] = None,
     ) -> None:
+        """`hardware` makes a node that was added to the cluster; None where nodes on paper need none."""
         self._state = state
         self.runner = runner
         self._events = events
         self._switches = switches
         self._provisioners = provisioners
+        self._hardware = hardware
+        self._wlm = wlm
         self.files = Configurations(trees, switches)
         self._closing = Event()
         self._wanted: dict[str, Mapping[str, Wish]] = {}
@@ -55,14 +70,28 @@ class Following:
         up = {name: wishes for name, wishes in self._wanted.items() if name not in self.down}
         restarts = self.files.follow(state, [name for name in now if name not in self.down])
         running = [(node, name) for node, name in restarts if self.runner.states(node).get(name) is ServiceState.UP]
+        running += self._wlm.follow(state, self.runner) if self._wlm else []
         self._events.add(self.runner.settle(up))
         for node, service in running:
             self.runner.act("restart", node, service)
 
-    def provision(self) -> None:
-        """Give every node the tree of its image, as at its first boot."""
-        for path, members in self._by_image(self._state().table("device")).items():
-            self.runner.update(members, self._provisioners.source(path), dry_run=False)
+    def admit(self, before: State) -> None:
+        """Nodes that were added to the cluster are there, and off until somebody switches them on."""
+        known = before.table("device")
+        for name, device in self._state().table("device").items():
+            node = None if name in known else self._hardware(name, str(device.values.get("ip", "")))
+            if node is not None:
+                self.runner.add(node)
+                self.down.add(name)
+
+    def boot(self, nodes: Iterable[str]) -> None:
+        """Switch nodes on (again): each is provisioned from its image."""
+        wanted = [name for name in nodes if self._state().table("device")[name].kind == "PhysicalNode"]
+        for path, members in self._by_image(wanted).items():
+            up = self.runner.boot(members, self._provisioners.source(path))
+            self.down.difference_update(up)
+            self.down.update(set(members).difference(up))
+            self.restart_required.difference_update(up)
 
     def update(self, nodes: Collection[str], head: str, *, dry_run: bool) -> None:
         """Sync images to nodes (imageupdate); their services follow. The texts are those of bcm-facts §6."""
@@ -96,10 +125,9 @@ class Following:
         return str(values.get("softwareimage") or inherited)
 
     def switch(self, name: str, *, up: bool) -> None:
-        """Switch a node off or on; a boot gives it what the state wants."""
+        """Switch a node off or on; a boot gives it the tree of its image and what the state wants."""
         if up:
-            self.down.discard(name)
-            self.restart_required.discard(name)
+            self.boot([name])
         else:
             self.down.add(name)
             self.runner.lose_power(name)

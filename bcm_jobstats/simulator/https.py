@@ -1,7 +1,8 @@
 """CMDaemon's HTTPS port: one listener for every head node, on a port of loopback that the kernel chooses.
 
 BCM's port is 8081 (bcm-facts §9); here several clusters run on one machine, so the address is in ``cmd/https`` under
-the head's root. What serves a connection is loaded with the first one: a simulator that only runs cmsh pays nothing.
+the head's root. A head node with a network of its own (the lab) has BCM's port at its own address. What serves a
+connection is loaded with the first one: a simulator that only runs cmsh pays nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ BACKLOG = 128
 class Https:
     """The listener of one head node. A head that is down accepts nothing, a passive one redirects (bcm-facts §10)."""
 
-    def __init__(self, web: Web, head: str, root: Path, others: dict[str, Https]) -> None:
+    def __init__(self, web: Web, head: str, root: Path, others: dict[str, Https], at: tuple[str, int]) -> None:
         self.web = web
         self.daemon: CMDaemon = web.daemon
         self.head = head
@@ -39,7 +40,7 @@ class Https:
         self._context: Optional[ssl.SSLContext] = None
         self._lock = Lock()
         self._links: dict[socket.socket, Link] = {}
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        self._socket = socket.create_server(at, backlog=BACKLOG)
         self.address = "{}:{}".format(*self._socket.getsockname())
         (root / ADDRESS).parent.mkdir(parents=True, exist_ok=True)
         (root / ADDRESS).write_text(self.address, encoding="ascii")
@@ -115,10 +116,10 @@ def _cut(link: socket.socket) -> None:
         socket.socket.shutdown(link, socket.SHUT_RDWR)
 
 
-def serve(daemon: CMDaemon) -> dict[str, Https]:
-    """Start the listeners of all head nodes; the others have the certificates of the first."""
+def serve(daemon: CMDaemon, at: tuple[str, int] = ("127.0.0.1", 0)) -> dict[str, Https]:
+    """Start the listeners of all head nodes at an address; the others have the certificates of the first."""
     heads = daemon.ha.roots
-    pki.prepare(daemon.directory, list(heads))
+    pki.prepare(daemon.directory, list(heads), addresses=dict.fromkeys(("127.0.0.1", at[0])))
     for root in heads.values():
         pki.copy(daemon.directory, root)
     for root in heads.values():
@@ -126,5 +127,5 @@ def serve(daemon: CMDaemon) -> dict[str, Https]:
     web = Web(daemon)
     listeners: dict[str, Https] = {}
     for head, root in heads.items():
-        listeners[head] = Https(web, head, root, listeners)
+        listeners[head] = Https(web, head, root, listeners, at)
     return listeners

@@ -1,21 +1,25 @@
 """The software image a site has before anything of ours is in it: Ubuntu as on DGX nodes, cut down to what matters.
 
-The exporters are what a site supplies itself. Where this machine has no real one, a stand-in takes its place: a
-script that says so in its second line, see `stand_ins`.
+The exporters are what a site supplies itself. Where there is no real one, a stand-in takes its place: a script that
+says so in its second line, see `stand_ins`.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
-from bcm_jobstats.simulator import standin_exporter
+from bcm_jobstats.simulator import standin_exporters
+from bcm_jobstats.simulator.standin_exporters.dcgm_fields import DCGM_FIELDS
+from bcm_jobstats.simulator.standin_exporters.server import KINDS
 
 STAND_IN_MARK = "# SIMULATED stand-in"
-NODE_EXPORTER = Path("/usr/bin/prometheus-node-exporter")  # Debian's name; the only exporter of the four in Debian
-STAND_IN_SCRIPT = "usr/local/lib/bcm-simulator/standin_exporter.py"
+NODE_EXPORTER = "usr/bin/prometheus-node-exporter"  # Debian's name; the only exporter of the four in Debian
+PYTHON = "usr/bin/python3"
+STAND_INS = "usr/local/lib/bcm-simulator/standin_exporters"
 
 _USERS = """\
 root:0:/root:/bin/bash daemon:1:/usr/sbin:- bin:2:/bin:- sys:3:/dev:- mail:8:/var/mail:- www-data:33:/var/www:-
@@ -61,13 +65,14 @@ Restart=on-abort
 [Install]
 WantedBy=multi-user.target
 """
+# -B: a node's tree stays as its image is.
 _RUN_STAND_IN = """\
 #!/bin/sh
-{mark} of {kind}: it serves made-up values and comes with the simulated cluster, not with a site.
+{mark} of {kind}: it serves made-up readings and comes with the simulated cluster, not with a site.
 root=${{0%{place}/*}}
-for python in {python} /usr/bin/python3; do
+for python in {pythons}; do
     if [ -x "$python" ]; then
-        exec "$python" -I -S -E "$root/{script}" {kind} --simulated-gpustat-dir="$root/run/gpustat" "$@"
+        exec "$python" -I -S -B "$root/{directory}" {kind} --simulated-root="$root" "$@"
     fi
 done
 echo "{kind}: no python3 for this stand-in" >&2
@@ -95,11 +100,11 @@ def seed_image(root: Path) -> None:
     _accounts(root / "etc")
     _write(root / "usr/lib/os-release", _OS_RELEASE)
     _write(root / "usr/lib/systemd/system/nvidia-dcgm.service", _DCGM_UNIT)
-    rows = (f"{name}, {kind}, {text}\n" for name, kind, text, _ in standin_exporter.DCGM_FIELDS)
+    rows = (f"{name}, {kind}, {text}\n" for name, kind, text, _ in DCGM_FIELDS)
     _write(
         root / "etc/dcgm-exporter/default-counters.csv", "# DCGM FIELD, Prometheus metric type, help\n" + "".join(rows)
     )
-    _programs(root)
+    programs(root)
 
 
 def stand_ins(root: Path) -> list[str]:
@@ -112,18 +117,23 @@ def stand_ins(root: Path) -> list[str]:
     return sorted(found)
 
 
-def _programs(root: Path) -> None:
-    script = root / STAND_IN_SCRIPT
-    script.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(standin_exporter.__file__, script)
-    for kind in standin_exporter.KINDS:
+def programs(root: Path) -> None:
+    """Put the four exporters and a host engine into the image `root`: stand-ins, but for a node_exporter that is there.
+
+    An image that has a Python is a whole system, whose nodes run its own programs. Nodes of another run this machine's.
+    """
+    whole = os.path.lexists(root / PYTHON)
+    pythons = f"/{PYTHON}" if whole else f"{shlex.quote(sys.executable)} /{PYTHON}"
+    directory = root / STAND_INS
+    shutil.rmtree(directory, ignore_errors=True)
+    source = Path(standin_exporters.__file__).parent
+    shutil.copytree(source, directory, ignore=shutil.ignore_patterns("__pycache__"))
+    for kind in KINDS:
         place = "/usr/bin" if kind == "dcgm_exporter" else "/usr/local/bin"
         name = "dcgm-exporter" if kind == "dcgm_exporter" else kind
-        text = _RUN_STAND_IN.format(
-            mark=STAND_IN_MARK, kind=kind, place=place, python=shlex.quote(sys.executable), script=STAND_IN_SCRIPT
-        )
-        if kind == "node_exporter" and NODE_EXPORTER.exists():
-            text = _RUN_REAL.format(program=NODE_EXPORTER)
+        text = _RUN_STAND_IN.format(mark=STAND_IN_MARK, kind=kind, place=place, pythons=pythons, directory=STAND_INS)
+        if kind == "node_exporter" and (root if whole else Path("/")).joinpath(NODE_EXPORTER).exists():
+            text = _RUN_REAL.format(program=f"/{NODE_EXPORTER}")
         _write(root / f"{place}/{name}".lstrip("/"), text, 0o755)
     _write(root / "usr/bin/nv-hostengine", _HOST_ENGINE, 0o755)
 

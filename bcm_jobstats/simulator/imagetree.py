@@ -18,14 +18,14 @@ from secrets import token_hex
 
 from bcm_jobstats.simulator.imageseed import seed_image, stand_ins
 
-__all__ = ["NO_NEW_FILES", "UPDATE_EXCLUDES", "seed_image", "stand_ins", "sync"]
+__all__ = ["INSTALL_EXCLUDES", "NO_NEW_FILES", "UPDATE_EXCLUDES", "seed_image", "stand_ins", "sync"]
 
 # Never copied, never deleted: the defaults of a category's excludelistupdate (bcm-facts §6), the kernel's file
 # systems, and what is per node. BCM itself excludes static mounts, here /cm/shared.
 UPDATE_EXCLUDES: tuple[str, ...] = (
     *("/proc/*", "/sys/*", "/dev/*", "/tmp/*", "/var/tmp/*", "/var/log/*", "/var/spool/*"),  # noqa: S108
     *("/home", "/data", "/local", "/scratch", "/root/.bash_history", "/lost+found"),
-    *("/etc/hostname", "/etc/HOSTNAME", "/etc/resolv.conf", "/etc/machine-id", "/etc/mtab", "/etc/fstab"),
+    *("/etc/hostname", "/etc/HOSTNAME", "/etc/hosts", "/etc/resolv.conf", "/etc/machine-id", "/etc/mtab", "/etc/fstab"),
     *("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/network/interfaces", "/etc/ssh/ssh_host_*"),
     *("/etc/systemd/system/*.wants/munge.service", "/etc/systemd/system/*.wants/nfs*.service"),
     *("/etc/systemd/system/*.wants/slurmctld.service", "/etc/systemd/system/*.wants/slurmd.service"),
@@ -39,6 +39,12 @@ UPDATE_EXCLUDES: tuple[str, ...] = (
         "/var/lib/mlocate",
     ),
     *("/var/lib/nfs", "/var/lib/sss", "/var/lib/systemd/random-seed"),
+)
+# What a boot leaves alone: excludelistsyncinstall, of the install mode AUTO (bcm-facts §6), and what is per node.
+INSTALL_EXCLUDES: tuple[str, ...] = (
+    *("/proc/*", "/sys/*", "/dev/*", "/run/*", "/tmp/*", "/var/tmp/*", "/var/log/*", "/lost+found"),  # noqa: S108
+    *("/data", "/home", "/local", "/scratch", "/cm/shared", "/cm/node-installer/*"),
+    *("/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf", "/etc/ssh/ssh_host_*"),
 )
 # The second list, `no-new-files:`: what the node has is updated, nothing is added there and nothing deleted.
 NO_NEW_FILES: tuple[str, ...] = ("/run/*", "/cm/shared/*")

@@ -21,6 +21,10 @@ IMAGES = ("default-image", "dgx-image", "login-image")
 CATEGORIES = {"default": "default-image", "dgx-h100": "dgx-image", "login": "login-image"}
 WLM = "slurm"
 HEAD_ADDRESS = 254
+LAB_NETWORK = "10.141.0"
+"""BCM's usual management network, which exists only inside a lab; elsewhere nodes have addresses of loopback."""
+LAB_ADDRESS = (f"{LAB_NETWORK}.{HEAD_ADDRESS}", 8081)
+"""The head node of a lab, and CMDaemon's port (bcm-facts §9)."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,19 @@ class NodeRunner(Protocol):
     def act(self, action: str, node: str, service: str) -> bool:
         """Do `action` (start, stop, restart, reset) as cmsh would; False when it failed or the service is unknown."""
 
+    def add(self, node: SimulatedNode) -> None:
+        """A node that was not there before. It is off until `boot`."""
+
+    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
+        """Switch nodes on, or on again: each gets the tree of `image` as its install mode AUTO does, then boots.
+
+        What the image does not have is gone then, but for what excludelistsyncinstall names (bcm-facts §6). Returns
+        the nodes that came up, running nothing yet.
+        """
+
+    def shell(self, node: str, line: str, seconds: float) -> str | None:
+        """Run a shell line as root on a node; what it printed. None where this kind of node cannot, or in time."""
+
     def lose_power(self, node: str) -> None:
         """The node dies as it stands: its services end without being stopped, and nobody looks after them."""
 

@@ -59,6 +59,17 @@ class PaperNodes:
                 states[service] = ServiceState.STOPPED if action == "stop" else ServiceState.UP
             return True
 
+    def add(self, node: SimulatedNode) -> None:
+        """Nothing has to be made ready."""
+
+    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
+        """They are up at once."""
+        del image
+        return list(nodes)
+
+    def shell(self, node: str, line: str, seconds: float) -> str | None:
+        """A node without files runs nothing."""
+
     def lose_power(self, node: str) -> None:
         """What ran there is gone."""
         with self._lock:

@@ -34,8 +34,8 @@ class CertificateError(Exception):
     """A certificate cannot be made as asked for."""
 
 
-def prepare(directory: Path, names: Sequence[str]) -> None:
-    """Make the CA, the server's certificate for `names` and the administrator's, unless they are there."""
+def prepare(directory: Path, names: Sequence[str], addresses: Iterable[str] = ("127.0.0.1",)) -> None:
+    """Make the CA, the server's certificate for `names` and `addresses`, and the administrator's, once."""
     if (directory / ADMIN).exists():
         return
     for name in (ETC, "cm/local/apps/cmd/pythoncm/etc", "root/.cm", "cmd"):
@@ -46,7 +46,8 @@ def prepare(directory: Path, names: Sequence[str]) -> None:
     _openssl((*words, "-keyout", str(directory / _CA_KEY), "-out", str(directory / CA)), ca)
     for copy in (CLUSTER_CA, PYTHONCM_CA):
         (directory / copy).write_bytes((directory / CA).read_bytes())
-    valid = ",".join(["IP:127.0.0.1", *(f"DNS:{name}" for name in dict.fromkeys(("localhost", "master", *names)))])
+    known = [f"DNS:{name}" for name in dict.fromkeys(("localhost", "master", *names))]
+    valid = ",".join([*(f"IP:{address}" for address in addresses), *known])
     server = (f"subjectAltName={valid}", "extendedKeyUsage=serverAuth")
     with ThreadPoolExecutor(1) as beside:
         made = beside.submit(

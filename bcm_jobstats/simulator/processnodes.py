@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from bcm_jobstats.simulator.imagetree import sync
+from bcm_jobstats.simulator.imagetree import INSTALL_EXCLUDES, UPDATE_EXCLUDES, sync
 from bcm_jobstats.simulator.noderunner import ServiceState, SimulatedNode, Wish
 from bcm_jobstats.simulator.nodespace import NodeSpace
 from bcm_jobstats.simulator.nodesystemd import NodeSystemd
@@ -46,10 +46,17 @@ class _Node:
             hostname.parent.mkdir(exist_ok=True)
             hostname.write_text(f"{self.name}\n", encoding="utf-8")
 
+    def boot(self, image: Path) -> None:
+        """What ran is gone, and the tree becomes that of `image`."""
+        self.lose_power()
+        with self.care.lock:
+            sync(image, self.root, dry_run=False, excludes=INSTALL_EXCLUDES)
+            self.furnish()
+
     def update(self, image: Path, dry_run: bool) -> list[str]:
         """Sync `image`; then the units are read again and what lacked its unit is tried at once."""
         with self.care.lock:
-            changed = sync(image, self.root, dry_run=dry_run)
+            changed = sync(image, self.root, dry_run=dry_run, excludes=UPDATE_EXCLUDES)
             if not dry_run:
                 self.furnish()
                 self._systemd.reload()
@@ -97,13 +104,28 @@ class ProcessNodes:
         for node in nodes:
             _tree(node)  # refuse a paper node before anything is started
         self._guard = OrphanGuard()
-        tell = on_event or (lambda text: None)
-        self._nodes = {node.name: _Node(node, shared, self._guard.environment, tell) for node in nodes}
+        self._shared = shared
+        self._tell = on_event or (lambda text: None)
+        self._nodes: dict[str, _Node] = {}
+        for node in nodes:
+            self.add(node)
         self._pool = ThreadPoolExecutor(max(2, min(len(nodes) + 1, _MOST_THREADS)), "simulated-node")
         self._interval = repair_interval
         self._closing = threading.Event()
         self._monitor = threading.Thread(target=self._watch, name="simulated-cmdaemon-monitor", daemon=True)
         self._monitor.start()
+
+    def add(self, node: SimulatedNode) -> None:
+        """A node that was not there before; see NodeRunner."""
+        if node.name not in self._nodes:
+            self._nodes[node.name] = _Node(node, self._shared, self._guard.environment, self._tell)
+
+    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
+        """Provision nodes from `image`, see NodeRunner."""
+        return list(self._each([name for name in self._nodes if name in nodes], lambda node: node.boot(image)))
+
+    def shell(self, node: str, line: str, seconds: float) -> str | None:
+        """A process node has no shell of its own: see `cmd_pexec`."""
 
     def settle(self, wanted: Mapping[str, Mapping[str, Wish]]) -> list[str]:
         """Start and stop services so that `wanted` holds; see NodeRunner."""
@@ -148,7 +170,7 @@ class ProcessNodes:
 
     def _watch(self) -> None:
         while not self._closing.wait(self._interval):
-            for node in self._nodes.values():
+            for node in list(self._nodes.values()):
                 if node.pending is not None:
                     if not node.pending.done():
                         continue

@@ -59,7 +59,8 @@ class Connection:
         self._drop = self._daemon.faults.strike(DROP_OUTPUT)
         self._left = self._drop.lines if self._drop else 0
         self._tty = bool(first.get("tty"))
-        self.send(exit=invoke(self._daemon, first["argv"], Path(first["cwd"]), self))
+        cwd = self._daemon.on_disk(first["cwd"]) if first.get("inside") else Path(first["cwd"])
+        self.send(exit=invoke(self._daemon, first["argv"], cwd, self))
 
     def write(self, text: str) -> None:
         """Print on the client's standard output; a fault may break the connection in the middle."""

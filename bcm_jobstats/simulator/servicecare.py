@@ -1,4 +1,4 @@
-"""How CMDaemon looks after the services of one node: the semantics of bcm-facts §3.3 on a process node.
+"""How CMDaemon looks after the services of one node: the semantics of bcm-facts §3.3 on any kind of node.
 
 Taken as given where the facts are silent: a service found running is UP, and at the second check in a row its count
 of failures is cleared; a unit that is missing on the node leaves its service DOWN (never FAILING), which is said once
@@ -8,18 +8,34 @@ and tried again at every check; the texts of the events for deaths, restarts and
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from bcm_jobstats.simulator.nodeexec import StartError
 from bcm_jobstats.simulator.noderunner import ServiceState, Wish
-from bcm_jobstats.simulator.nodesystemd import NodeSystemd
 from bcm_jobstats.simulator.units import UnitNotFoundError
 from bcm_jobstats.simulator.unitwords import UnitError
 
 FAILED_STARTS = 10  # autostarts in a row that fail before a service is FAILING (bcm-facts §3.3)
 
 GOOD_CHECKS = 2  # a service that dies within its first check is no more than started
+
+
+class ServiceManager(Protocol):
+    """What runs the services of one node."""
+
+    def active(self, service: str) -> bool:
+        """Whether a service runs."""
+
+    def start(self, service: str) -> None:
+        """Start a service; UnitNotFoundError when the node has no such unit, StartError or UnitError otherwise."""
+
+    def stop(self, services: Collection[str]) -> None:
+        """Stop services together."""
+
+    def collect(self) -> None:
+        """Take notice of services that have ended by themselves."""
 
 
 @dataclass
@@ -40,7 +56,7 @@ class _Service:
 class ServiceCare:
     """The services that CMDaemon looks after on the node `name`; `tell` gets the texts of unasked-for events."""
 
-    def __init__(self, name: str, systemd: NodeSystemd, tell: Callable[[str], None]) -> None:
+    def __init__(self, name: str, systemd: ServiceManager, tell: Callable[[str], None]) -> None:
         self._name = name
         self._systemd = systemd
         self._tell = tell

@@ -13,8 +13,8 @@ from bcm_jobstats.simulator.state import State
 ROLE_MARK = "belongstorole"
 """Kept on a service entry that only tunes a service of a role, so that it goes when the role goes."""
 
-BROUGHT = {"scaleserver": ("cm-scale",)}
-"""Services of roles that are not generic: the one that a transcript shows (bcm-facts §3.3)."""
+BROUGHT: dict[str, tuple[str, ...]] = {"scaleserver": ("cm-scale",)}
+"""Services of roles that are not generic: the one that a transcript shows (bcm-facts §3.3); a lab adds Slurm's."""
 
 
 @dataclass(frozen=True)

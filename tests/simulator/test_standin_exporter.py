@@ -1,4 +1,4 @@
-"""The stand-in exporters: as programs over HTTP, and their pages against peers C4, C6 and C7."""
+"""The stand-in exporters as programs that serve HTTP, also from a software image."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from bcm_jobstats.simulator import standin_exporter
-from bcm_jobstats.simulator.standin_exporter import gpu_uuid, listen_address, metrics, read_options, response
+from bcm_jobstats.simulator import standin_exporters
+from bcm_jobstats.simulator.imageseed import programs, seed_image
+from bcm_jobstats.simulator.standin_exporters.server import listen_address, read_options
+from tests.simulator.exporterpages import lay
 
 ADDRESS = "127.83.17.1"
+DIRECTORY = str(Path(standin_exporters.__file__).parent)
 SAMPLE = re.compile(r'[a-zA-Z_]\w*(\{(\w+="[^"]*",?)*\})? -?[0-9][0-9.e+-]*')
 
 
@@ -35,7 +38,7 @@ def ask(port: int, request: bytes = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
 
 @contextmanager
 def running(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-I", "-S", "-E", standin_exporter.__file__, *arguments]
+    command = [sys.executable, "-I", "-S", "-B", DIRECTORY, *arguments]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
         try:
             yield process
@@ -115,80 +118,37 @@ def test_the_address_of_the_node_stands_in_for_a_wildcard(monkeypatch: pytest.Mo
     assert listen_address("dcgm_exporter", {"a": ":9999"}) == ("127.0.0.7", 9999)
 
 
-def page(kind: str, **options: str) -> list[str]:
-    return metrics(kind, {key.replace("_", "-"): value for key, value in options.items()}, time.time()).splitlines()
+def test_an_exporter_of_an_image_reads_the_node_it_runs_on(tmp_path: Path) -> None:
+    seed_image(tmp_path)
+    lay(tmp_path, {"run/gpustat/1": "4711 1001\n", "run/map/2": "4712\n", "dev/nvidia4": ""})
+    lay(tmp_path, {"sys/fs/cgroup/cpuacct/slurm/uid_1001/job_4711/cpuacct.usage": "5000000000\n"})
+    before = set(tmp_path.rglob("*"))
+    for program, flag, found in (
+        ("usr/local/bin/cgroup_exporter", "", 'cgroup_cpu_total_seconds{jobid="4711",step="",task=""} 5\n'),
+        ("usr/local/bin/nvidia_gpu_exporter", "", 'nvidia_gpu_duty_cycle{minor_number="4",ordinal="0",'),
+        ("usr/bin/dcgm-exporter", f"--hpc-job-mapping-dir={tmp_path}/run/map", 'DCGM_FI_DEV_GPU_TEMP{gpu="0",'),
+    ):
+        command = [str(tmp_path / program), f"--web.listen-address={ADDRESS}:9103", flag]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            try:
+                assert found in ask(9103)
+            finally:
+                process.kill()
+    assert set(tmp_path.rglob("*")) == before
 
 
-def series(lines: list[str], name: str) -> list[str]:
-    return [line for line in lines if re.match(rf"{name}[{{ ]", line)]
-
-
-def test_nvidia_metrics_carry_the_job_of_the_gpustat_map(tmp_path: Path) -> None:
-    (tmp_path / "1").write_text("4711 1001\n")
-    (tmp_path / "2").write_text("1 1\n")
-    (tmp_path / gpu_uuid("node001", 2)).write_text("4712 1002\n")  # counts before the ordinal
-    (tmp_path / "3").write_text("garbage\n")
-    lines = page("nvidia_gpu_exporter", simulated_gpustat_dir=str(tmp_path))
-    duty = series(lines, "nvidia_gpu_duty_cycle")
-    assert len(duty) == 8
-    labels = f'minor_number="1",ordinal="1",name="NVIDIA H100 80GB HBM3",uuid="{gpu_uuid("node001", 1)}"'
-    assert duty[1].startswith(f'nvidia_gpu_duty_cycle{{{labels},jobid="4711",userid="1001"}} ')
-    assert 'jobid="4712",userid="1002"' in duty[2]
-    assert [line for line in duty if "jobid" not in line] == [duty[i] for i in (0, 3, 4, 5, 6, 7)]
-    assert [line.rpartition(" ")[2] for line in series(lines, "nvidia_gpu_jobId")][:4] == ["0", "4711", "4712", "0"]
-    assert series(lines, "nvidia_gpu_num_devices") == ["nvidia_gpu_num_devices 8"]
-    for name in ("memory_total_bytes", "memory_used_bytes", "power_usage_milliwatts", "temperature_celsius"):
-        assert len(series(lines, f"nvidia_gpu_{name}")) == 8
-    shares = [float(line.rpartition(" ")[2]) for line in series(lines, "nvidia_gpu_graphics_util_percent")]
-    assert 0 < max(shares) <= 1
-
-
-def test_cgroup_metrics_are_one_group_per_job(tmp_path: Path) -> None:
-    for ordinal in ("0", "1"):
-        (tmp_path / ordinal).write_text("4711 1001\n")
-    lines = page("cgroup_exporter", simulated_gpustat_dir=str(tmp_path))
-    assert series(lines, "cgroup_cpus") == ['cgroup_cpus{jobid="4711",step="",task=""} 16']
-    assert series(lines, "cgroup_uid") == ['cgroup_uid{jobid="4711"} 1001']
-    names = {line.partition("{")[0] for line in lines if not line.startswith("#")}
-    assert names == {
-        *(f"cgroup_cpu_{kind}_seconds" for kind in ("system", "total", "user")),
-        *(f"cgroup_memory_{kind}_bytes" for kind in ("cache", "rss", "shmem", "total", "used")),
-        *("cgroup_memory_fail_count", "cgroup_memsw_fail_count", "cgroup_memsw_total_bytes"),
-        *("cgroup_memsw_used_bytes", "cgroup_cpus", "cgroup_uid", "bcm_jobstats_simulated_exporter"),
-    }
-    assert series(page("cgroup_exporter", simulated_gpustat_dir=str(tmp_path / "none")), "cgroup_cpus") == []
-
-
-def test_dcgm_metrics_come_once_per_job(tmp_path: Path) -> None:
-    (tmp_path / "0").write_text("4711\n")
-    (tmp_path / "1").write_text("4711\n4712\n")
-    (tmp_path / "2").write_text("")
-    (tmp_path / ".3.tmp").write_text("9\n")
-    (tmp_path / "lock").write_text("9\n")
-    util = series(page("dcgm_exporter", hpc_job_mapping_dir=str(tmp_path)), "DCGM_FI_DEV_GPU_UTIL")
-    found = [re.findall(r'gpu="(\d)"|hpc_job="(\d+)"', line) for line in util]
-    assert ["".join("".join(part) for part in parts) for parts in found] == [
-        *("04711", "14711", "14712", "2", "3", "4", "5", "6", "7"),
-    ]
-    assert 'Hostname="node001"' in util[0]
-
-
-def test_dcgm_fields_are_those_of_the_counters_file(tmp_path: Path) -> None:
-    counters = tmp_path / "counters.csv"
-    counters.write_text("# comment\nDCGM_FI_DEV_GPU_TEMP, gauge, GPU temperature (in C).\n")
-    lines = page("dcgm_exporter", f=str(counters))
-    assert {line.partition("{")[0] for line in lines if line[0] != "#"} == {
-        *("bcm_jobstats_simulated_exporter", "DCGM_FI_DEV_GPU_TEMP"),
-    }
-
-
-def test_a_mapping_file_that_vanishes_fails_the_scrape(tmp_path: Path) -> None:
-    (tmp_path / "0").symlink_to(tmp_path / "gone")
-    answer = response(b"GET /metrics HTTP/1.1\r\n\r\n", "dcgm_exporter", {"hpc-job-mapping-dir": str(tmp_path)})
-    assert answer.startswith(b"HTTP/1.1 500 ")
-
-
-def test_uuids_differ_between_nodes_and_gpus() -> None:
-    uuids = {gpu_uuid(host, index) for host in ("node001", "node002", "dgx-01") for index in range(8)}
-    assert len(uuids) == 24
-    assert all(re.fullmatch(r"GPU-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", u) for u in uuids)
+@pytest.mark.parametrize(
+    ("has", "runs", "lacks"),
+    [
+        (("usr/bin/python3", "usr/bin/prometheus-node-exporter"), "exec /usr/bin/prometheus-node-exporter", "python"),
+        (("usr/bin/python3",), "for python in /usr/bin/python3; do", sys.executable),
+    ],
+)
+def test_a_whole_system_runs_its_own_programs(tmp_path: Path, has: tuple[str, ...], runs: str, lacks: str) -> None:
+    lay(tmp_path, {**dict.fromkeys(has, ""), "usr/local/bin/jq": ""})
+    programs(tmp_path)
+    programs(tmp_path)  # an image that is made again
+    text = (tmp_path / "usr/local/bin/node_exporter").read_text()
+    assert runs in text
+    assert lacks not in text
+    assert "for python in /usr/bin/python3; do" in (tmp_path / "usr/local/bin/cgroup_exporter").read_text()

@@ -1,0 +1,1 @@
+"""The lab: a simulated BCM whose nodes are systemd containers booted from software images, with real Slurm."""

@@ -1,0 +1,184 @@
+"""Nodes as systemd containers, booted from their software images: the NodeRunner of the lab."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from bcm_jobstats.simulator.imagetree import INSTALL_EXCLUDES, UPDATE_EXCLUDES, sync
+from bcm_jobstats.simulator.lab import machines
+from bcm_jobstats.simulator.lab.container import Container, ContainerError
+from bcm_jobstats.simulator.lab.controlgroups import ControlGroups
+from bcm_jobstats.simulator.lab.disks import MountError
+from bcm_jobstats.simulator.lab.systemd import ContainerSystemd
+from bcm_jobstats.simulator.lab.trees import Trees
+from bcm_jobstats.simulator.noderunner import ServiceState, SimulatedNode, Wish
+from bcm_jobstats.simulator.orphanguard import OrphanGuard
+from bcm_jobstats.simulator.servicecare import ServiceCare
+
+_MOST_THREADS = 32
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class _Node:
+    """One node: its container, and CMDaemon's care for its services."""
+
+    def __init__(self, name: str, container: Container, tell: Callable[[str], None]) -> None:
+        self.name = name
+        self.container = container
+        self.systemd = ContainerSystemd(container)
+        self.care = ServiceCare(name, self.systemd, tell)
+
+
+class ContainerNodes:
+    """A NodeRunner: the head node and all others are containers; see `container` and `trees`.
+
+    Services are looked at every `repair_interval` seconds. Nothing survives `close`, or the death of this process
+    (`orphanguard`), but mounts and empty control groups: `lab.sweep` removes those.
+    """
+
+    def __init__(
+        self,
+        head: SimulatedNode,
+        nodes: Iterable[SimulatedNode],
+        trees: Trees,
+        *,
+        shared: Path,
+        repair_interval: float = 5.0,
+        on_event: Callable[[str], None] | None = None,
+    ) -> None:
+        self._trees = trees
+        self._shared = shared
+        self._tell = on_event or (lambda text: None)
+        self._guard = OrphanGuard()
+        self._groups = ControlGroups(trees.directory)
+        self._devices = trees.disks / "dev"
+        machines.make_devices(self._devices)
+        self._head = head.name
+        self._addresses: dict[str, str] = {}
+        self._nodes: dict[str, _Node] = {}
+        for node in (head, *nodes):
+            self._admit(node)
+        self._pool = ThreadPoolExecutor(_MOST_THREADS, "simulated-node")
+        self._interval = repair_interval
+        self._closing = threading.Event()
+        self._monitor = threading.Thread(target=self._watch, name="simulated-cmdaemon-monitor", daemon=True)
+        self._monitor.start()
+
+    def _admit(self, node: SimulatedNode) -> None:
+        number = len(self._addresses)
+        self._addresses[node.name] = node.address
+        machines.write_hosts(self._trees.directory, self._addresses, self._head)
+        machine = machines.machine(self._trees.directory, node, number, self._shared, self._devices)
+        container = Container(machine, self._groups, self._trees.directory / "cmd", self._guard.environment)
+        self._nodes[node.name] = _Node(node.name, container, self._tell)
+
+    def add(self, node: SimulatedNode) -> None:
+        """A node that was not there before; it is off."""
+        if node.name not in self._nodes:
+            self._admit(node)
+
+    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
+        """Provision nodes from `image` and start them, see NodeRunner; the head node's tree is its own."""
+        done = self._each(nodes, lambda node: self._boot(node, image))
+        return [name for name, up in done.items() if up]
+
+    def boot_head(self) -> None:
+        """Start the head node; ContainerError when it does not come up."""
+        head = self._nodes[self._head]
+        machines.furnish(self._trees.directory, head.name)
+        head.container.boot()
+
+    def _boot(self, node: _Node, image: Path) -> bool:
+        with node.care.lock:
+            node.care.forget()
+            node.container.halt()
+            root = self._trees.node(node.name)
+            try:
+                if not self._trees.lay_node(node.name, image):
+                    sync(image, root, dry_run=False, excludes=INSTALL_EXCLUDES)
+                machines.furnish(root, node.name)
+                node.container.boot()
+            except (ContainerError, MountError, OSError) as error:
+                _log.exception("node %s did not boot", node.name)
+                self._tell(f"{node.name}: did not boot: {str(error).splitlines()[0]}")
+                return False
+        return True
+
+    def settle(self, wanted: Mapping[str, Mapping[str, Wish]]) -> list[str]:
+        """Start and stop services so that `wanted` holds; see NodeRunner."""
+        up = [name for name, node in self._nodes.items() if node.container.up]
+        events = self._each(up, lambda node: node.care.settle(wanted.get(node.name, {})))
+        return [event for node_events in events.values() for event in node_events]
+
+    def states(self, node: str) -> dict[str, ServiceState]:
+        """The state of every service looked after on `node`."""
+        return self._nodes[node].care.states() if node in self._nodes else {}
+
+    def act(self, action: str, node: str, service: str) -> bool:
+        """Do start, stop, restart or reset; see NodeRunner."""
+        return node in self._nodes and self._nodes[node].care.act(action, service)
+
+    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
+        """Sync `image` to running nodes; see NodeRunner."""
+        return self._each(nodes, lambda node: self._update(node, image, dry_run))
+
+    def _update(self, node: _Node, image: Path, dry_run: bool) -> list[str]:
+        with node.care.lock:
+            root = self._trees.node(node.name)
+            changed = sync(image, root, dry_run=dry_run, excludes=UPDATE_EXCLUDES)
+            if changed and not dry_run:
+                node.systemd.reload()
+                node.care.check()
+        return changed
+
+    def shell(self, node: str, line: str, seconds: float) -> str | None:
+        """Run a shell line as root on a node; what it printed, None when the node is off."""
+        try:
+            return (
+                self._nodes[node]
+                .container.run("timeout", "--signal=KILL", f"{seconds:g}", "sh", "-c", f"cd; {line}")
+                .stdout
+            )
+        except (KeyError, ContainerError):
+            return None
+
+    def lose_power(self, node: str) -> None:
+        """See NodeRunner."""
+        if node in self._nodes:
+            self._nodes[node].care.forget()
+            self._nodes[node].container.kill()
+
+    def words(self, node: str, command: list[str], environment: Mapping[str, str]) -> list[str]:
+        """The words that run `command` on a node, for a terminal on it; ContainerError when it is not up."""
+        if node not in self._nodes:
+            raise ContainerError(f"{node}: no such node; there are {', '.join(self._nodes)}")
+        return self._nodes[node].container.words(command, environment)
+
+    def close(self) -> None:
+        """End every container, and unmount the trees; the disks stay. May be called again."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._monitor.join()
+        self._each(self._nodes, lambda node: node.container.kill())
+        self._pool.shutdown()
+        self._groups.remove()
+        self._guard.close()
+        self._trees.unmount()
+
+    def _each(self, names: Collection[str], work: Callable[[_Node], T]) -> dict[str, T]:
+        """`work` on the named nodes at the same time; the results in order."""
+        futures = {name: self._pool.submit(work, self._nodes[name]) for name in self._nodes if name in names}
+        return {name: future.result() for name, future in futures.items()}
+
+    def _watch(self) -> None:
+        while not self._closing.wait(self._interval):
+            for node in list(self._nodes.values()):
+                if node.container.up:
+                    node.care.check()

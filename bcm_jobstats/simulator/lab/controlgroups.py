@@ -1,0 +1,111 @@
+"""The control groups of one lab on this machine: one group per lab in every hierarchy, one below it per node.
+
+Works on cgroup v1 and hybrid hosts (a hierarchy per controller) and on v2 (one). Every process of a container is in
+its node's groups from its first instruction, so they also tell which processes a lab has, whatever else was lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+MOUNT = Path("/sys/fs/cgroup")
+PREFIX = "bcm-simulator."
+ENDING = 10.0
+"""Seconds that killed processes may take to be gone."""
+_CPUSET = ("cpuset.cpus", "cpuset.mems")
+
+
+def hierarchies() -> list[Path]:
+    """The roots of this machine's hierarchies."""
+    if (MOUNT / "cgroup.controllers").exists():
+        return [MOUNT]
+    return sorted(path for path in MOUNT.iterdir() if path.is_dir() and (path / "cgroup.procs").exists())
+
+
+class ControlGroups:
+    """The groups of the lab whose head node's root is `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+        self.name = f"{PREFIX}{digest}"
+
+    def make(self, node: str) -> list[Path]:
+        """The groups of one node, one in each hierarchy, made where they are missing."""
+        groups = []
+        for hierarchy in hierarchies():
+            above = hierarchy
+            for name in (self.name, node):
+                group = above / name
+                with suppress(FileExistsError):
+                    group.mkdir()
+                    _inherit_cpuset(above, group)
+                above = group
+            groups.append(above)
+        return groups
+
+    def processes(self, node: str = "") -> set[int]:
+        """The processes in the groups of a node, or of all of them."""
+        found: set[int] = set()
+        for group in self._all(node):
+            with suppress(OSError):
+                found.update(int(word) for word in (group / "cgroup.procs").read_text().split())
+        return found
+
+    def init(self, node: str) -> int | None:
+        """Process 1 of the container of `node`, by its number on this machine; None before it is there.
+
+        systemd moves itself into the group ``init.scope`` and stays there alone.
+        """
+        for group in self._all(node):
+            if group.name == "init.scope":
+                with suppress(OSError, ValueError):
+                    return int((group / "cgroup.procs").read_text().split("\n", 1)[0])
+        return None
+
+    def remove(self, node: str = "") -> None:
+        """Kill what is in the groups and remove them; OSError when a process cannot be ended."""
+        deadline = time.monotonic() + ENDING
+        while self._kill(node) | self._remove(node):
+            if time.monotonic() > deadline:
+                raise OSError(f"control groups {self.name}/{node}: processes {sorted(self.processes(node))} do not end")
+            time.sleep(0.02)
+
+    def _kill(self, node: str) -> bool:
+        found = self.processes(node) - {os.getpid()}
+        for process in found:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return bool(found)
+
+    def _remove(self, node: str) -> bool:
+        """Remove what is empty; whether something is left."""
+        left = False
+        for group in self._all(node):
+            try:
+                group.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:  # a process of it has not ended yet
+                left = True
+        return left
+
+    def _all(self, node: str) -> Iterator[Path]:
+        """Every group, the innermost first."""
+        for hierarchy in hierarchies():
+            top = hierarchy / self.name / node
+            if top.is_dir():
+                for directory, _, _ in os.walk(top, topdown=False):
+                    yield Path(directory)
+
+
+def _inherit_cpuset(above: Path, group: Path) -> None:
+    """A new group of the v1 controller cpuset takes no process before its lists are set."""
+    for name in _CPUSET:
+        if (group / name).exists() and (above / name).exists() and "cpuset" in above.parts:
+            (group / name).write_text((above / name).read_text())

@@ -1,0 +1,65 @@
+"""Overlay mounts: a tree that shares a read-only base with others and keeps its own changes on a disk of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+class MountError(Exception):
+    """A file system cannot be mounted or unmounted."""
+
+
+def mounts_below(directory: Path) -> list[Path]:
+    """The mount points at and below `directory`, the last mounted first."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        point = Path(_OCTAL.sub(lambda match: chr(int(match.group(1), 8)), line.split(" ")[4]))
+        if point == directory or directory in point.parents:
+            found.append(point)
+    return found[::-1]
+
+
+def mount_overlay(point: Path, lowers: Sequence[Path], disk: Path) -> None:
+    """Mount at `point` the trees `lowers` (the first lies on top); changes go to ``disk/upper``."""
+    for part in (disk / "upper", disk / "work", point):
+        part.mkdir(parents=True, exist_ok=True)
+    layers = ":".join(str(lower).replace("\\", "\\\\").replace(":", "\\:") for lower in lowers)
+    options = f"lowerdir={layers},upperdir={disk / 'upper'},workdir={disk / 'work'}"
+    _run("mount", "-t", "overlay", "-o", options, "bcm-simulator", str(point))
+
+
+def bind(source: Path, point: Path) -> None:
+    """Show the directory `source` at `point` too. `source` may be an open descriptor, of what a mount has hidden."""
+    point.mkdir(parents=True, exist_ok=True)
+    _run("mount", "--no-canonicalize", "--bind", str(source), str(point))
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount everything at and below `directory`; MountError when something is in use."""
+    for point in mounts_below(directory):
+        _run("umount", str(point))
+
+
+def erase(disk: Path) -> None:
+    """Forget what a disk that is not mounted holds."""
+    if disk.exists():
+        shutil.rmtree(disk)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a tree with owners, links, devices and extended attributes, as an upper layer needs it."""
+    target.mkdir(parents=True, exist_ok=True)
+    _run("cp", "-a", "--reflink=auto", f"{source}/.", str(target))
+
+
+def _run(*words: str) -> None:
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    if done.returncode:
+        raise MountError(f"{' '.join(words[:2])} {words[-1]}: {done.stderr.strip()}")

@@ -1,0 +1,67 @@
+"""What the lab's software images and its head node have besides Debian's packages, before anything of ours is there."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from bcm_jobstats.simulator import imageseed
+from bcm_jobstats.simulator.headtree import TOOLS
+from bcm_jobstats.simulator.lab.container import INIT, INIT_TEXT
+from bcm_jobstats.simulator.lab.wlm import slurmd_dropin
+
+SLURM_ETC = "etc/slurm"
+_DISPATCHER = Path(__file__).with_name("dispatcher")
+_SCRIPTS = "cm/local/apps/cmd/scripts"
+_HOOKS = ("cm/local/apps/slurm/var/prologs", "cm/local/apps/slurm/var/epilogs")
+_CLIENT = "usr/lib/bcm-simulator/client.py"
+_TOOL = """\
+#!/bin/sh
+# SIMULATED {tool}: the same file serves in the head node and, by its path there, on the machine that runs the lab.
+here=$(readlink -f "$0")
+root=${{here%/usr/bin/{tool}}}
+for python in /usr/bin/python3 {python}; do
+    [ -x "$python" ] && exec "$python" -I -S -E "$root/{client}" "${{root:-/}}" {head} {tool} "$@"
+done
+echo "{tool}: no python3 for the simulated {tool}" >&2
+exit 127
+"""
+
+
+def seed_image(root: Path, slurm_etc: str) -> None:
+    """Furnish the tree of a software image; `slurm_etc` is where BCM keeps Slurm's configuration (bcm-facts §5.2)."""
+    imageseed.programs(root)
+    _common(root, slurm_etc)
+    for name in ("prolog", "epilog"):
+        _place(root / _SCRIPTS / name, (_DISPATCHER / name).read_text(encoding="utf-8"), 0o755)
+    _place(root / "etc/systemd/system/slurmd.service.d/99-cmd.conf", slurmd_dropin(slurm_etc))
+    for name in _HOOKS:
+        (root / name).mkdir(parents=True, exist_ok=True)
+
+
+def seed_head(root: Path, head: str, slurm_etc: str) -> None:
+    """Furnish the head node's tree; what `headtree` makes in every simulator is there."""
+    _common(root, slurm_etc)
+    client = Path(__file__).parents[1] / "client.py"
+    _place(root / _CLIENT, client.read_text(encoding="utf-8"))
+    python = shlex.quote(sys.executable)
+    for tool in TOOLS:
+        _place(root / "usr/bin" / tool, _TOOL.format(tool=tool, python=python, client=_CLIENT, head=head), 0o755)
+
+
+def _common(root: Path, slurm_etc: str) -> None:
+    _place(root / INIT.lstrip("/"), INIT_TEXT, 0o755)
+    link = root / SLURM_ETC
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    if not link.is_symlink():
+        link.symlink_to(slurm_etc)
+
+
+def _place(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)

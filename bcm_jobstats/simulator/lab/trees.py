@@ -1,0 +1,100 @@
+"""The trees of a lab: the head node's, those of the software images and of the nodes, each a layer over a cached base.
+
+All lies in the simulator's directory, which is the head node's root: `disks` holds what each tree has of its own. What
+is mounted goes away with the machine or with `unmount`, and is mounted again by the next start.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from bcm_jobstats.simulator.lab import disks
+from bcm_jobstats.simulator.lab.bases import Bases
+
+DISKS = "disks"
+IMAGES = "cm/images"
+NODES = "nodes"
+_KEPT = ("cmd", DISKS)
+"""What the simulator keeps in its directory besides the head node's tree, which is mounted over it."""
+
+
+class Trees:
+    """The trees of the lab in `directory`, over the trees of `bases`."""
+
+    def __init__(self, directory: Path, bases: Bases) -> None:
+        self.directory = directory
+        self._bases = bases
+        self.disks = directory / DISKS
+
+    def mount_head(self) -> None:
+        """Mount the head node's tree over the simulator's directory, and what is kept there into it again."""
+        for name in _KEPT:
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        held = {name: os.open(self.directory / name, os.O_PATH | os.O_DIRECTORY) for name in _KEPT}
+        try:
+            disks.mount_overlay(self.directory, [self._bases.head, self._bases.node], self.disks / "head")
+            for name, handle in held.items():
+                disks.bind(Path(f"/proc/{os.getpid()}/fd/{handle}"), self.directory / name)
+        finally:
+            for handle in held.values():
+                os.close(handle)
+
+    def unmount(self) -> None:
+        """Unmount everything; the disks stay."""
+        disks.unmount_below(self.directory)
+
+    def image_disk(self, path: Path) -> Path:
+        """Where the layer of the image with a tree at `path` lies."""
+        return self.disks / "images" / path.name
+
+    def mount_images(self) -> None:
+        """Mount all images that there are."""
+        for disk in sorted((self.disks / "images").glob("*")):
+            self._mount_image(self.directory / IMAGES / disk.name)
+
+    def make_image(self, path: Path) -> None:
+        """Mount a new image with a tree at `path`: the base and nothing of its own."""
+        self._mount_image(path)
+
+    def clone(self, source: Path, target: Path) -> None:
+        """Make `target` a copy of the image `source`: its layer is copied, or its files where it has none."""
+        if not source.is_dir():
+            return
+        if self.image_disk(source).is_dir() and not target.exists():
+            disks.copy_tree(self.image_disk(source) / "upper", self.image_disk(target) / "upper")
+            self._mount_image(target)
+        else:
+            disks.copy_tree(source, target)
+
+    def remove(self, path: Path, directory: Path) -> None:
+        """Remove the image with a tree at `path`, if that lies below `directory`."""
+        if directory not in path.resolve().parents:
+            return
+        disks.unmount_below(path)
+        for tree in (path, self.image_disk(path)):
+            shutil.rmtree(tree, ignore_errors=True)
+
+    def _mount_image(self, path: Path) -> None:
+        disks.mount_overlay(path, [self._bases.node], self.image_disk(path))
+
+    def node(self, name: str) -> Path:
+        """The root of a node."""
+        return self.directory / NODES / name
+
+    def lay_node(self, name: str, image: Path) -> bool:
+        """Mount the disk of a node. A new one holds the image `image` after that: True; else False."""
+        root, disk = self.node(name), self.disks / NODES / name
+        new = not (disk / "upper").exists()
+        layered = new and self.image_disk(image).is_dir()
+        if layered:
+            disks.copy_tree(self.image_disk(image) / "upper", disk / "upper")
+        if not disks.mounts_below(root):
+            disks.mount_overlay(root, [self._bases.node], disk)
+        return layered
+
+    def remove_node(self, name: str) -> None:
+        """The disk of a node is gone with it."""
+        disks.unmount_below(self.node(name))
+        shutil.rmtree(self.disks / NODES / name, ignore_errors=True)
