@@ -34,7 +34,8 @@ def _node(daemon: CMDaemon, order: Order) -> None:
         return
     if name not in daemon.state.table("device") or order["state"] not in ("up", "down"):
         raise ValueError(f"simulator: no node {name}, or no state {order['state']}")
-    daemon.start(lambda: daemon.nodes.switch(name, up=order["state"] == "up")).result()
+    switch = daemon.nodes.switch_on if order["state"] == "up" else daemon.nodes.switch_off
+    daemon.start(lambda: switch([name])).result()
 
 
 def _head(daemon: CMDaemon, order: Order) -> None:

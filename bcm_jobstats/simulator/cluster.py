@@ -132,7 +132,17 @@ class Simulator:
         return self.pid is not None
 
     def stop(self) -> None:
-        """End the daemon and with it every process of the nodes. Nothing happens when it does not run."""
+        """End the daemon and with it every process of the nodes. Nothing happens when it does not run.
+
+        What a killed daemon of container nodes has left, mounts among it, goes too.
+        """
+        self._stop_daemon()
+        if settings.exist(self.directory) and settings.read(self.directory).get("node_kind") == "container":
+            from bcm_jobstats.simulator.lab.sweep import sweep
+
+            sweep(self.directory)
+
+    def _stop_daemon(self) -> None:
         pid = self.pid
         if pid is None:
             return

@@ -19,6 +19,7 @@ from bcm_jobstats.simulator import (
     cmd_partition,
     cmd_pexec,
     cmd_places,
+    cmd_power,
     cmd_read,
 )
 from bcm_jobstats.simulator.session import COMMANDS, Session
@@ -40,6 +41,7 @@ MODULES = (
     cmd_partition,
     cmd_pexec,
     cmd_places,
+    cmd_power,
     cmd_read,
 )
 

@@ -124,14 +124,24 @@ class Following:
         inherited = category.values.get("softwareimage", "") if category else ""
         return str(values.get("softwareimage") or inherited)
 
-    def switch(self, name: str, *, up: bool) -> None:
-        """Switch a node off or on; a boot gives it the tree of its image and what the state wants."""
-        if up:
-            self.boot([name])
-        else:
-            self.down.add(name)
+    def switch_on(self, nodes: Collection[str]) -> None:
+        """Switch nodes on, or on again; a boot gives them the tree of their image and what the state wants."""
+        self.boot(nodes)
+        self.settle(nodes)
+
+    def switch_off(self, nodes: Collection[str]) -> None:
+        """Nodes lose power as they stand."""
+        self.down.update(nodes)
+        for name in nodes:
             self.runner.lose_power(name)
-        self.settle([name])
+        self.settle(nodes)
+
+    def shut_down(self, nodes: Collection[str]) -> None:
+        """Nodes stop what CMDaemon looks after, and go off: of a node that is down nothing is wanted."""
+        self.down.update(nodes)
+        self.settle(nodes)
+        for name in nodes:
+            self.runner.lose_power(name)
 
     def flag_restarts(self, before: State) -> None:
         """Nodes whose category or image is another one than before need a restart (bcm-facts §1.7)."""

@@ -23,7 +23,7 @@ STATE_FILE = "var/spool/cmd/state"
 
 CHANGING = frozenset(
     ("commit", "imageupdate", "grabimage", "updateprovisioners", "start", "stop", "restart", "reset", "pexec")
-    + ("createcertificate", "createramdisk", "newrevision")
+    + ("createcertificate", "createramdisk", "newrevision", "power", "reboot", "shutdown")
 )
 """The commands of cmsh that the passive head refuses."""
 

@@ -160,6 +160,11 @@ def no_files(node: str) -> str:
     return f"simulator: {node} is a node on paper, it has no shell"
 
 
+def no_power(node: str) -> CmshError:
+    """A power command for a device whose power is not played."""
+    return CmshError(f"No power control for: {node}")
+
+
 def node_down(node: str) -> str:
     """What `pexec` prints for a node that is down."""
     return f"{node} is down"

@@ -43,6 +43,8 @@ OF_COMMANDS = {
     "updateprovisioners": "UPDATEPROVISIONERS_TOKEN",
     "provisioningstatus": "PROVISIONERS_STATUS_TOKEN",
     "pexec": "EXEC_COMMAND_TOKEN",
+    "reboot": "REBOOT_NODE_TOKEN",
+    "shutdown": "SHUTDOWN_NODE_TOKEN",
     "createcertificate": "ISSUE_CERTIFICATE_TOKEN",
     "listcertificates": "GET_CERTIFICATE_TOKEN",
     "start": "START_OSSERVICE_TOKEN",
@@ -50,6 +52,13 @@ OF_COMMANDS = {
     "restart": "RESTART_OSSERVICE_TOKEN",
     "reset": "RESET_OSSERVICE_TOKEN",
 }
+OF_POWER = {
+    "on": "POWER_ON_TOKEN",
+    "off": "POWER_OFF_TOKEN",
+    "reset": "POWER_CYCLE_TOKEN",
+    "status": "POWER_STATUS_TOKEN",
+}
+"""The operations of `power`, each with a token of its own."""
 READING = frozenset(
     ("append", "clear", "clone", "environment", "foreach", "get", "import", "list", "nodes", "removefrom")
     + ("roleoverview", "set", "show", "swap", "usedby", "use")
@@ -63,6 +72,12 @@ def check(daemon: CMDaemon, profile: str, command: str, levels: Sequence[Level])
         return
     for token in _needed(command, levels):
         _demand(daemon, profile, token, command)
+
+
+def check_power(daemon: CMDaemon, profile: str, operation: str) -> None:
+    """Refuse an operation of `power` that the profile does not allow."""
+    if profile != ADMIN:
+        _demand(daemon, profile, OF_POWER[operation], "power")
 
 
 def _needed(command: str, levels: Sequence[Level]) -> Iterable[str]:

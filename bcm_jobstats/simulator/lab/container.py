@@ -27,13 +27,19 @@ for controller in /sys/fs/cgroup/*/; do
 done
 exec /lib/systemd/systemd
 """
-_INSIDE = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
+_NAMESPACES = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LANG": "C.UTF-8",
     "TERM": os.environ.get("TERM", "dumb"),
 }
+
+
+def inside(process: int, command: Sequence[str], environment: Mapping[str, str] | None = None) -> list[str]:
+    """The words that run `command` as root in the container whose process 1 has the number `process` here."""
+    variables = [f"{name}={value}" for name, value in {**_ENVIRONMENT, **(environment or {})}.items()]
+    return ["nsenter", "-t", str(process), *_NAMESPACES, "env", "-i", *variables, *command]
 
 
 class ContainerError(Exception):
@@ -128,17 +134,12 @@ class Container:
         if self._leader is None:
             raise ContainerError(f"{self._machine.name}: no process 1 in its control groups")
 
-    def words(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> list[str]:
-        """The words that run `command` as root inside; ContainerError when it is not up."""
-        if not self.up:
-            raise ContainerError(f"{self._machine.name}: the node is down")
-        variables = [f"{name}={value}" for name, value in {**_ENVIRONMENT, **(environment or {})}.items()]
-        return ["nsenter", "-t", str(self._leader), *_INSIDE, "env", "-i", *variables, *command]
-
     def run(self, *command: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
-        """Run a command inside and wait for it; stdout and stderr come together, as text."""
+        """Run a command inside and wait; stdout and stderr come together, as text. ContainerError when it is not up."""
+        if self._leader is None or not self.up:
+            raise ContainerError(f"{self._machine.name}: the node is down")
         return subprocess.run(
-            self.words(command),
+            inside(self._leader, command),
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

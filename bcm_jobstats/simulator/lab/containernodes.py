@@ -154,12 +154,6 @@ class ContainerNodes:
             self._nodes[node].care.forget()
             self._nodes[node].container.kill()
 
-    def words(self, node: str, command: list[str], environment: Mapping[str, str]) -> list[str]:
-        """The words that run `command` on a node, for a terminal on it; ContainerError when it is not up."""
-        if node not in self._nodes:
-            raise ContainerError(f"{node}: no such node; there are {', '.join(self._nodes)}")
-        return self._nodes[node].container.words(command, environment)
-
     def close(self) -> None:
         """End every container, and unmount the trees; the disks stay. May be called again."""
         if self._closing.is_set():

@@ -14,6 +14,7 @@ from bcm_jobstats.simulator.lab.wlm import slurmd_dropin
 
 SLURM_ETC = "etc/slurm"
 _DISPATCHER = Path(__file__).with_name("dispatcher")
+_HOOK = Path(__file__).with_name("hooks") / "50-simulated-gpu-map"
 _SCRIPTS = "cm/local/apps/cmd/scripts"
 _HOOKS = ("cm/local/apps/slurm/var/prologs", "cm/local/apps/slurm/var/epilogs")
 _CLIENT = "usr/lib/bcm-simulator/client.py"
@@ -38,7 +39,7 @@ def seed_image(root: Path, slurm_etc: str) -> None:
         _place(root / _SCRIPTS / name, (_DISPATCHER / name).read_text(encoding="utf-8"), 0o755)
     _place(root / "etc/systemd/system/slurmd.service.d/99-cmd.conf", slurmd_dropin(slurm_etc))
     for name in _HOOKS:
-        (root / name).mkdir(parents=True, exist_ok=True)
+        _place(root / name / _HOOK.name, _HOOK.read_text(encoding="utf-8"), 0o755)
 
 
 def seed_head(root: Path, head: str, slurm_etc: str) -> None:

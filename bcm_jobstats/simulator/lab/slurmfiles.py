@@ -35,6 +35,7 @@ ReturnToService=2
 SlurmctldTimeout=30
 SlurmdTimeout=30
 DefMemPerCPU=8000
+SchedulerParameters=batch_sched_delay=0
 SlurmdParameters=config_overrides
 AccountingStoreFlags=job_comment
 """
@@ -58,6 +59,7 @@ _CGROUP = (
     ("constrainramspace", "ConstrainRAMSpace", "no"),
     ("constrainswapspace", "ConstrainSwapSpace", "no"),
     ("constraindevices", "ConstrainDevices", "no"),
+    ("automount", "CgroupAutomount", "no"),
     ("mountpoint", "CgroupMountpoint", "/sys/fs/cgroup"),
     ("allowedramspace", "AllowedRAMSpace", "100%"),
     ("allowedswapspace", "AllowedSwapSpace", "0%"),
@@ -146,7 +148,7 @@ def gres_conf(state: State, cluster: str) -> str:
 def cgroup_conf(state: State, cluster: str) -> str:
     """cgroup.conf; "the options are always written" (bcm-facts §5.3). Slurm finds the version of cgroups by itself.
 
-    Left out: `automount`, `taskaffinity` and `releaseagentdir`, keys that Slurm has given up.
+    Left out: `taskaffinity` and `releaseagentdir`, keys that Slurm has given up.
     """
     entity = state.table("wlm")[cluster].entries("cgroups").get("cgroups", Entity("WlmCgroups"))
     lines = (f"{key}={_text(entity, name, default).rstrip('%MB')}\n" for name, key, default in _CGROUP)

@@ -33,8 +33,7 @@ class Lab:
         """Makes new images: for `headtree.make_head`."""
 
         def seed(image: Path) -> None:
-            self.trees.make_image(image)
-            seed_image(image, slurm_etc)
+            self.trees.make_image(image, lambda root: seed_image(root, slurm_etc))
 
         return seed
 

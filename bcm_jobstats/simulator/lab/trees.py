@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from bcm_jobstats.simulator.lab import disks
@@ -16,6 +17,8 @@ from bcm_jobstats.simulator.lab.bases import Bases
 DISKS = "disks"
 IMAGES = "cm/images"
 NODES = "nodes"
+_MADE = "made"
+"""Beside a layer: it is whole."""
 _KEPT = ("cmd", DISKS)
 """What the simulator keeps in its directory besides the head node's tree, which is mounted over it."""
 
@@ -50,13 +53,20 @@ class Trees:
         return self.disks / "images" / path.name
 
     def mount_images(self) -> None:
-        """Mount all images that there are."""
+        """Mount all images that there are. One that was left half made is made anew by whoever misses it."""
         for disk in sorted((self.disks / "images").glob("*")):
-            self._mount_image(self.directory / IMAGES / disk.name)
+            point = self.directory / IMAGES / disk.name
+            if (disk / _MADE).exists():
+                self._mount_image(point)
+            else:
+                disks.erase(disk)
+                shutil.rmtree(point, ignore_errors=True)
 
-    def make_image(self, path: Path) -> None:
-        """Mount a new image with a tree at `path`: the base and nothing of its own."""
+    def make_image(self, path: Path, fill: Callable[[Path], None]) -> None:
+        """Mount a new image with a tree at `path`: the base, and what `fill` puts into it."""
         self._mount_image(path)
+        fill(path)
+        (self.image_disk(path) / _MADE).touch()
 
     def clone(self, source: Path, target: Path) -> None:
         """Make `target` a copy of the image `source`: its layer is copied, or its files where it has none."""
@@ -65,6 +75,7 @@ class Trees:
         if self.image_disk(source).is_dir() and not target.exists():
             disks.copy_tree(self.image_disk(source) / "upper", self.image_disk(target) / "upper")
             self._mount_image(target)
+            (self.image_disk(target) / _MADE).touch()
         else:
             disks.copy_tree(source, target)
 
@@ -86,12 +97,14 @@ class Trees:
     def lay_node(self, name: str, image: Path) -> bool:
         """Mount the disk of a node. A new one holds the image `image` after that: True; else False."""
         root, disk = self.node(name), self.disks / NODES / name
-        new = not (disk / "upper").exists()
-        layered = new and self.image_disk(image).is_dir()
+        if not (disk / _MADE).exists():
+            disks.erase(disk)
+        layered = not disk.exists() and self.image_disk(image).is_dir()
         if layered:
             disks.copy_tree(self.image_disk(image) / "upper", disk / "upper")
         if not disks.mounts_below(root):
             disks.mount_overlay(root, [self._bases.node], disk)
+        (disk / _MADE).touch()
         return layered
 
     def remove_node(self, name: str) -> None:

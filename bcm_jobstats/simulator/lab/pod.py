@@ -1,0 +1,100 @@
+"""A lab that runs, as a shell sees it: commands on its nodes, whoever started it and from whatever process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bcm_jobstats.simulator.cluster import Simulator
+from bcm_jobstats.simulator.lab.container import inside
+from bcm_jobstats.simulator.lab.controlgroups import ControlGroups
+from bcm_jobstats.simulator.layout import HEAD
+
+USER = "alice"
+"""The ordinary user of the lab's images, who runs jobs."""
+PROMETHEUS = "http://localhost:9090"
+"""As the head node sees it."""
+
+
+class PodError(Exception):
+    """A command of the lab that cannot be done: the object, the cause, the remedy."""
+
+
+class Pod:
+    """The lab in `directory`, which is the head node's root."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.simulator = Simulator(directory)
+        self._groups = ControlGroups(directory)
+
+    @property
+    def running(self) -> bool:
+        """Whether its CMDaemon runs."""
+        return self.simulator.running
+
+    def words(self, node: str, command: Sequence[str], user: str = "root") -> list[str]:
+        """The words that run `command` on a node as a user; PodError when the node is not up."""
+        process = self._groups.init(node)
+        if process is None:
+            known = ", ".join(self.nodes()) or "none: the lab is down, start it with up"
+            raise PodError(f"{node}: no such node is up; there are {known}")
+        if user != "root":
+            command = ["su", "--login", user, "--command", shlex.join(command)]
+        return inside(process, command)
+
+    def become(self, node: str, command: Sequence[str], user: str = "root") -> NoReturn:
+        """Replace this process by `command` on a node, with its terminal."""
+        words = self.words(node, command, user)
+        os.execvp(words[0], words)  # noqa: S606 - no shell is wanted
+
+    def run(self, node: str, *command: str, user: str = "root") -> str:
+        """What a command on a node prints; PodError when it fails, with its last words."""
+        done = subprocess.run(
+            self.words(node, command, user),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            told = (done.stderr.strip() or done.stdout.strip())[-500:]
+            raise PodError(f"{node}: {shlex.join(command)} ended with {done.returncode}\n{told}")
+        return done.stdout
+
+    def nodes(self) -> dict[str, str]:
+        """The nodes and their addresses; none when there is no lab."""
+        try:
+            return self.simulator.addresses()
+        except OSError:
+            return {}
+
+    def entrance(self) -> str:
+        """Where users come in: the first login node, else the head."""
+        return next((node for node in self.nodes() if node.startswith("login-")), HEAD)
+
+    def idle(self) -> list[str]:
+        """The nodes that Slurm calls idle."""
+        try:
+            return self.run(HEAD, "sinfo", "--noheader", "--Node", "--states=idle", "--format=%N").split()
+        except PodError:  # slurmctld does not answer yet
+            return []
+
+    def query(self, expression: str) -> list[Mapping[str, Any]]:
+        """What Prometheus answers to an instant query; nothing while it does not answer."""
+        words = ("curl", "--silent", "--get", f"{PROMETHEUS}/api/v1/query", "--data-urlencode", f"query={expression}")
+        try:
+            found: list[Mapping[str, Any]] = json.loads(self.run(HEAD, *words))["data"]["result"]
+        except (PodError, ValueError, KeyError):
+            return []
+        return found
+
+    def targets(self) -> tuple[int, int]:
+        """How many targets Prometheus has that answer, and how many in all."""
+        values = [sample["value"][1] for sample in self.query("up")]
+        return values.count("1"), len(values)
