@@ -70,7 +70,11 @@ class Simulator:
             settings.prepare(simulator.directory, given, switches)
         except replay.TranscriptError as error:
             raise SimulatorError(f"simulator: {error}") from error
-        simulator._spawn()
+        try:
+            simulator._spawn()
+        except SimulatorError:
+            simulator.stop()  # mounts of container nodes outlive the daemon that failed
+            raise
         return simulator
 
     @classmethod

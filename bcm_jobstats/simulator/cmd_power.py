@@ -24,7 +24,7 @@ USAGE = "power [-n <nodes> | -c <category> | ...] [-d <seconds>] status | on | o
 @command("power")
 def power(session: Session, words: Words) -> None:
     """Tell or change the power of nodes; a node that was switched on is up when the command returns."""
-    found, rest = options(words, {**GROUPINGS, "overlay=": "e", "delay=": "d"})
+    found, rest = options(words, {**GROUPINGS, "delay=": "d"})
     if not rest or rest[0] not in rights.OF_POWER:
         raise messages.usage(USAGE)
     operation = rest[0]

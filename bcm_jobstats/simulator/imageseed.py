@@ -68,7 +68,7 @@ WantedBy=multi-user.target
 # -B: a node's tree stays as its image is.
 _RUN_STAND_IN = """\
 #!/bin/sh
-{mark} of {kind}: it serves made-up readings and comes with the simulated cluster, not with a site.
+{mark} of {kind}: it comes with the simulated cluster, not with a site.
 root=${{0%{place}/*}}
 for python in {pythons}; do
     if [ -x "$python" ]; then

@@ -63,8 +63,9 @@ class PaperNodes:
         """Nothing has to be made ready."""
 
     def boot(self, nodes: Collection[str], image: Path) -> list[str]:
-        """They are up at once."""
+        """They are up at once, and nothing runs yet."""
         del image
+        self._forget(set(nodes))
         return list(nodes)
 
     def shell(self, node: str, line: str, seconds: float) -> str | None:
@@ -72,9 +73,12 @@ class PaperNodes:
 
     def lose_power(self, node: str) -> None:
         """What ran there is gone."""
+        self._forget({node})
+
+    def _forget(self, nodes: set[str]) -> None:
         with self._lock:
-            self._states[node] = {}
-            self._wishes = {name: wishes for name, wishes in self._wishes.items() if name != node}
+            self._states.update((node, {}) for node in nodes)
+            self._wishes = {name: wishes for name, wishes in self._wishes.items() if name not in nodes}
 
     def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
         """Nothing changes on a node without files."""

@@ -85,21 +85,30 @@ def build(release: str, tell: Callable[[str], None]) -> Bases:
     if found:
         return found
     _check(release)
-    with _lock(release, tell) as lock:
-        part = _place(release).with_name(f"{release}.part")
-        if not ready(release):
-            _remove(part)
-            part.mkdir()
-            try:
-                _cook(release, part, lock, tell)
-                part.rename(_place(release))
-            except BaseException:
-                _remove(part)
-                raise
-            _remove_older(release, part)
-        made = ready(release)
-    assert made  # noqa: S101 - renamed above
-    return made
+    try:
+        with _lock(release, tell) as lock:
+            return ready(release) or _make(release, lock, tell)
+    except OSError as error:
+        raise BaseError(f"{_subject(release)}: {error}. Another directory can be named in ${CACHE_VARIABLE}.") from None
+
+
+def _make(release: str, lock: int, tell: Callable[[str], None]) -> Bases:
+    place = _place(release)
+    part = place.with_name(f"{release}.part")
+    _remove(part)  # of a build that was killed
+    part.mkdir()
+    try:
+        _cook(release, part, lock, tell)
+        part.rename(place)
+    except BaseException:
+        _remove(part)
+        raise
+    _remove_older(release, part)
+    return Bases(release, place / "node", place / "head")
+
+
+def _subject(release: str) -> str:
+    return f"The lab's base tree for {release} cannot be made in {cache()}"
 
 
 def _place(release: str) -> Path:
@@ -108,14 +117,15 @@ def _place(release: str) -> Path:
 
 
 def _check(release: str) -> None:
-    subject = f"The lab's base tree for {release} cannot be made"
     if release not in RELEASES:
-        raise BaseError(f"{subject}: there is no recipe for this release. Choose one of {', '.join(RELEASES)}.")
+        raise BaseError(
+            f"{_subject(release)}: there is no recipe for this release. Choose one of {', '.join(RELEASES)}."
+        )
     if os.geteuid() != 0:
-        raise BaseError(f"{subject}: that needs root. Run it with sudo.")
+        raise BaseError(f"{_subject(release)}: that needs root. Run it with sudo.")
     missing = missing_programs()
     if missing:
-        raise BaseError(f"{subject}: missing {', '.join(missing)}. Install the packages with apt-get.")
+        raise BaseError(f"{_subject(release)}: missing {', '.join(missing)}. Install the packages with apt-get.")
 
 
 @contextlib.contextmanager
@@ -176,12 +186,12 @@ def _cook(release: str, part: Path, lock: int, tell: Callable[[str], None]) -> N
     finally:
         process.stdout.close()
     if process.returncode:
-        raise BaseError(_failure(release, part, step, list(last)))
+        raise BaseError(_failure(release, step, list(last)))
 
 
-def _failure(release: str, part: Path, step: str, last: list[str]) -> str:
+def _failure(release: str, step: str, last: list[str]) -> str:
     remedies = [remedy for sign, remedy in _REMEDIES if any(sign in line for line in last)]
-    lines = [f"The lab's base tree for {release} cannot be made in {part.parent}: step '{step}' failed."]
+    lines = [f"{_subject(release)}: step '{step}' failed."]
     lines += [f"    {line}" for line in last]
     lines += [f"Remedy: {remedies[0]}."] if remedies else []
     return "\n".join(lines)

@@ -130,8 +130,30 @@ def slurmd_dropin(etc: str) -> str:
         f"{slurmfiles.WHOLE}[Unit]\n"
         f"RequiresMountsFor={SHARED}\n"
         "After=munge.service\n"
+        "StartLimitIntervalSec=0\n"
         "[Service]\n"
         f"Environment=SLURM_CONF={etc}/slurm.conf\n"
         "Restart=on-failure\n"
         "RestartSec=1\n"
     )
+
+
+def _head_dropin(port: int, unit: str = "") -> str:
+    """A drop-in by which a daemon counts as started when it listens, not before, and is started again when it ends."""
+    until = f"until : < /dev/tcp/localhost/{port}; do sleep 0.02; done 2> /dev/null"
+    return (
+        f"[Unit]\nStartLimitIntervalSec=0\n{unit}"
+        f"[Service]\nExecStartPost=-/usr/bin/timeout 5 /bin/bash -c '{until}'\n"
+        "Restart=on-failure\nRestartSec=1\nTimeoutStopSec=10\n"
+    )
+
+
+HEAD_DROPINS = {
+    "slurmdbd.service": _head_dropin(6819),
+    "slurmctld.service": _head_dropin(6817, "After=slurmdbd.service\n"),
+}
+"""Drop-ins of the lab's own for the head; no fact of BCM.
+
+By Debian 12's units both count as started at once. A slurmctld started before slurmdbd listens ends, and a slurmd that
+finds no slurmctld yet tries again only seconds later. A slurmctld 22.05 told to stop while it starts hangs.
+"""

@@ -6,7 +6,7 @@ import sys
 
 # A directory that is run is no package yet, and with -I nothing beside it is found.
 __package__ = "standin_exporters"
-sys.path.append(sys.path.pop(0).rpartition("/")[0] or "/")
+sys.path.append(sys.path.pop(0).rstrip("/").rpartition("/")[0] or "/")
 
 from .server import main
 
