@@ -57,7 +57,7 @@ def _node(monkeypatch: pytest.MonkeyPatch) -> None:
     ("port", "arguments"),
     [
         (9100, ("node_exporter", f"--web.listen-address={ADDRESS}:9100", "--collector.cpu", "--path.rootfs", "/")),
-        (9306, ("cgroup_exporter", "--config.paths", "/slurm", "--web.listen-address", f"{ADDRESS}:9306")),
+        (9306, ("cgroup_exporter", "--path.cgroup.root", "/sys/fs/cgroup", "--web.listen-address", f"{ADDRESS}:9306")),
         (9445, ("nvidia_gpu_exporter", f"-web.listen-address={ADDRESS}:9445")),
         (9400, ("dcgm_exporter", "-f", "/nothing.csv", "-a", f"{ADDRESS}:9400")),
     ],
@@ -101,9 +101,19 @@ def test_a_taken_address_is_said_and_ends_the_exporter() -> None:
     assert b"Address already in use" in said
 
 
+def test_it_starts_from_a_directory_with_a_slash_at_its_end() -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", "-B", f"{DIRECTORY}/"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr[:6]) == (64, b"usage:")
+
+
 def test_an_unknown_kind_is_a_usage_error() -> None:
     with running("no_exporter") as process:
         assert process.wait(timeout=10) == 64
+
+
+def test_cgroup_exporter_refuses_the_flag_of_its_old_builds() -> None:
+    with running("cgroup_exporter", "--config.paths=/slurm") as process:
+        assert process.wait(timeout=10) == 1
 
 
 def test_flags_in_all_their_forms() -> None:

@@ -140,14 +140,6 @@ def test_what_the_site_changes_reaches_unit_targets_and_binaries(tmp_path: Path)
     assert [entry["targets"] for entry in one.targets("n1", "jobstats")] == [["n1:19100"], ["n1:9306"]]
 
 
-def test_cgroup_v1_needs_a_flag_that_v2_does_not_know(tmp_path: Path) -> None:
-    """peers C6."""
-    unit = "/etc/systemd/system/cgroup_exporter.service"
-    assert "--config.paths=/slurm" in text_of(stack(tmp_path, "slurm: {cgroup: v1}\n"), unit)
-    assert "--config.paths" not in text_of(stack(tmp_path), unit)
-    assert "--collect.fullslurm" in text_of(stack(tmp_path), unit)
-
-
 def test_gpu_exporter_in_a_role_of_its_own(tmp_path: Path) -> None:
     one = stack(tmp_path, "exporters: {nvidia_gpu_exporter: {role: jobstats-gpu}}\nroles: {jobstats-gpu: }\n")
     assert one.role("jobstats").services == ("node_exporter", "cgroup_exporter", "jobstats-target")

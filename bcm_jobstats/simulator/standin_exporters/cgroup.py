@@ -1,8 +1,7 @@
 """The stand-in for plazonic's cgroup_exporter (peers C6): the control groups of Slurm's jobs, as they really are.
 
 All values are the kernel's; a limit that is not set is what the kernel says then (v1: 2^63 less a page), or -1 (v2).
-With ``--config.paths=/slurm`` it is the build for cgroup v1 alone, which knows no shared memory. Without, it is a
-release from 0.3.1 on, which looks itself which version there is (and refuses that flag: this stands for both).
+It stands for the releases from 0.3.3 on, which look themselves which version of cgroups there is.
 """
 
 from __future__ import annotations
@@ -27,10 +26,9 @@ FAMILIES = (
 def cgroup(page: Page, options: dict[str, str]) -> None:
     """The job totals (empty step and task); with ``--collect.fullslurm`` the steps and tasks too."""
     root = f"{options.get('simulated-root', '')}/sys/fs/cgroup"
-    unified = "config.paths" not in options and os.path.exists(f"{root}/cgroup.controllers")  # noqa: PTH110
-    scopes = options.get("config.paths", "/slurm").split(",")
+    unified = os.path.exists(f"{root}/cgroup.controllers")  # noqa: PTH110
     found: dict[str, tuple[Group, Values]] = {}
-    for group in groups_v2(root) if unified else groups_v1(root, scopes):
+    for group in groups_v2(root) if unified else groups_v1(root):
         if group[3] and "collect.fullslurm" not in options:
             continue
         try:
@@ -39,9 +37,8 @@ def cgroup(page: Page, options: dict[str, str]) -> None:
             continue  # the job ended meanwhile
     inherit(found)
     for name, text in FAMILIES:
-        if name != "memory_shmem_bytes" or "config.paths" not in options:
-            samples = [sample(group, values[name]) for group, values in found.values()]
-            page.family(f"cgroup_{name}", "gauge", f"{text} of the job, step or task", *samples)
+        samples = [sample(group, values[name]) for group, values in found.values()]
+        page.family(f"cgroup_{name}", "gauge", f"{text} of the job, step or task", *samples)
     by_process = unified and "collect.username" in options
     totals = [group for group, _ in found.values() if not group[3]]
     owners = [({"jobid": group[2]}, owner(root + group[0]) if by_process else group[1]) for group in totals]

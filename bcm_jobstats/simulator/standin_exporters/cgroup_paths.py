@@ -8,7 +8,7 @@ from .files import names
 Group = tuple[str, int, str, str, str]
 
 
-def groups_v1(root: str, scopes: list[str]) -> list[Group]:
+def groups_v1(root: str) -> list[Group]:
     """The jobs, steps and tasks of the cpuacct hierarchy: <scope>/uid_<n>/job_<n>[/step_<x>[/task_<n>]].
 
     The real one takes the exact path /slurm. Debian's Slurm, built for several slurmd on one host, names it
@@ -17,7 +17,7 @@ def groups_v1(root: str, scopes: list[str]) -> list[Group]:
     found: list[Group] = []
     top = f"{root}/cpuacct"
     for scope in names(top):
-        if not any(f"/{scope}" == wanted or f"/{scope}".startswith(f"{wanted}_") for wanted in scopes):
+        if scope != "slurm" and not scope.startswith("slurm_"):
             continue
         for user in with_prefix("uid_", names(f"{top}/{scope}")):
             for job in with_prefix("job_", names(f"{top}/{scope}/uid_{user}")):

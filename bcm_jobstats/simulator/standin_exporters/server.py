@@ -12,6 +12,11 @@ from .page import Page
 
 KINDS = {"node_exporter": 9100, "cgroup_exporter": 9306, "nvidia_gpu_exporter": 9445, "dcgm_exporter": 9400}
 LISTEN_FLAGS = ("web.listen-address", "a", "address")
+CGROUP_FLAGS = {
+    *("web.listen-address", "web.disable-exporter-metrics", "path.cgroup.root", "path.slurmstepd.scope"),
+    *("collect.fullslurm", "collect.username", "log.level", "log.format", "simulated-root"),
+}
+"""What cgroup_exporter takes from 0.3.1 to 0.3.4; builds before that needed --config.paths on cgroup v1."""
 MAX_REQUEST = 16384  # bytes
 PATIENCE = 5.0  # seconds that a client may be silent
 
@@ -24,6 +29,10 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: standin_exporters {'|'.join(KINDS)} [flags]\n")
         return 64
     kind, options = arguments[0], read_options(arguments[1:])
+    unknown = sorted(set(options) - CGROUP_FLAGS) if kind == "cgroup_exporter" else []
+    if unknown:  # as the real one, which changed its flags once
+        sys.stderr.write(f"{kind}: error: unknown long flag '--{unknown[0]}', try --help\n")
+        return 1
     host, port = listen_address(kind, options)
     server = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET, _socket.SOCK_STREAM)
     server.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
