@@ -31,10 +31,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "equal_priority": ("first", "last"),  # which of two overlays of one priority wins, by name (§13 #16)
     "layouts": ("mixed", "older", "newer"),  # overlay list, roleoverview, provisioningstatus: two layouts each (§1.7)
     "shared_storage": ("nas", "das"),  # /cm/shared of two heads: on both, or on the active one only (§10); at start
+    # whether a failing script makes the generic prolog or epilog fail (§13 #12); in a lab, where they run
+    "prolog_status": ("honest", "zero"),
     "provisioners": ("always", "dirty"),  # whether imageupdate sends images of 5 minutes ago, too (§6, §11.19)
 }
 """The switches and their values; the first is the default."""
 
+PROLOG_STATUS = "prolog_status"
+"""This one is kept in a file of its own too, beside that of all, which the nodes of a lab have."""
 NUMBERS = {"settle_delay": "0"}
 """Switches that hold a number of seconds: how long CMDaemon takes until nodes follow a commit."""
 
@@ -67,6 +71,7 @@ class Switches:
         """Keep them where the client process finds them when the daemon does not answer."""
         if self._file is not None:
             self._file.write_text(json.dumps(self._values), encoding="utf-8")
+            (self._file.parent / PROLOG_STATUS).write_text(f"{self[PROLOG_STATUS]}\n", encoding="utf-8")
 
     def told(self) -> dict[str, str]:
         """All switches, for a file or a report."""

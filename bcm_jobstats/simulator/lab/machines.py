@@ -10,6 +10,7 @@ from pathlib import Path
 from bcm_jobstats.simulator.lab.container import Machine
 from bcm_jobstats.simulator.lab.network import link_commands
 from bcm_jobstats.simulator.noderunner import SimulatedNode
+from bcm_jobstats.simulator.switches import PROLOG_STATUS
 
 GPUS = 8
 NVIDIA_MAJOR = 195
@@ -59,6 +60,7 @@ def machine(directory: Path, node: SimulatedNode, number: int, shared: Path, dev
     if number == 0:
         return Machine(node.name, root, "", binds)
     binds[shared] = "/cm/shared"
+    binds[directory / "cmd" / PROLOG_STATUS] = "/cm/local/apps/cmd/etc/prolog-status"
     if node.name.startswith(GPU_NODES):
         binds.update({devices / f"nvidia{gpu}": f"/dev/nvidia{gpu}" for gpu in range(GPUS)})
     mac = f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"

@@ -31,14 +31,16 @@ def install_product(pod: Pod) -> None:
 
 def write_site(pod: Pod) -> None:
     """The site file that `init` proposes, with what it cannot see: the version of cgroups, and where Prometheus is."""
-    site = pod.directory / _SITE
+    site, fresh = pod.directory / _SITE, pod.directory / f"{_SITE}.new"
     if site.exists():
         return
-    pod.run(HEAD, "bcm-jobstats", "init")
-    text = site.read_text(encoding="utf-8")
+    fresh.unlink(missing_ok=True)
+    pod.run(HEAD, "bcm-jobstats", "--site", f"/{_SITE}.new", "init")
+    text = fresh.read_text(encoding="utf-8")
     text = re.sub(r"(?m)^prometheus:$", f"prometheus:\n  url: http://{HEAD}:9090", text)
     text = re.sub(r"(?m)^slurm:$", f"slurm:\n  cgroup: {_cgroups()}", text)
-    site.write_text(text, encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.rename(site)  # half written it would be kept by the next `up`
 
 
 def _cgroups() -> str:
@@ -55,5 +57,9 @@ def start_prometheus(pod: Pod) -> None:
 
 def complete(pod: Pod) -> bool:
     """Whether the product finds every role's services up, registered and scraped on every node."""
-    rows = json.loads(pod.run(HEAD, "bcm-jobstats", "status", "--json", "--quiet"))
+    told = pod.call(HEAD, "bcm-jobstats", "status", "--json", "--quiet").stdout
+    try:
+        rows = json.loads(told)
+    except ValueError:  # it could not ask, and said why
+        return False
     return bool(rows) and all(row["ok"] for row in rows)

@@ -8,9 +8,10 @@ import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Optional
 
 from bcm_jobstats.simulator.cluster import Simulator
+from bcm_jobstats.simulator.lab import memory
 from bcm_jobstats.simulator.lab.container import inside
 from bcm_jobstats.simulator.lab.controlgroups import ControlGroups
 from bcm_jobstats.simulator.layout import HEAD
@@ -19,6 +20,11 @@ USER = "alice"
 """The ordinary user of the lab's images, who runs jobs."""
 PROMETHEUS = "http://localhost:9090"
 """As the head node sees it."""
+
+
+# With the process that enters a node ends what it runs there; whoever enters begins at home.
+_ENTER = ("setpriv", "--pdeathsig", "KILL")
+_HOME = ("sh", "-c", 'cd; exec "$@"', "sh")
 
 
 class PodError(Exception):
@@ -44,24 +50,22 @@ class Pod:
         if process is None:
             known = ", ".join(self.nodes()) or "none: the lab is down, start it with up"
             raise PodError(f"{node}: no such node is up; there are {known}")
-        if user != "root":
-            command = ["su", "--login", user, "--command", shlex.join(command)]
-        return inside(process, command)
+        identity = ("--reuid", user, "--regid", user, "--init-groups", "--reset-env") if user != "root" else ()
+        return inside(process, [*_ENTER, *identity, *_HOME, *command])
 
     def become(self, node: str, command: Sequence[str], user: str = "root") -> NoReturn:
         """Replace this process by `command` on a node, with its terminal."""
         words = self.words(node, command, user)
         os.execvp(words[0], words)  # noqa: S606 - no shell is wanted
 
+    def call(self, node: str, *command: str, user: str = "root") -> subprocess.CompletedProcess[str]:
+        """Run a command on a node to its end; PodError when the node is not up."""
+        words = self.words(node, command, user)
+        return subprocess.run(words, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
     def run(self, node: str, *command: str, user: str = "root") -> str:
         """What a command on a node prints; PodError when it fails, with its last words."""
-        done = subprocess.run(
-            self.words(node, command, user),
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        done = self.call(node, *command, user=user)
         if done.returncode:
             told = (done.stderr.strip() or done.stdout.strip())[-500:]
             raise PodError(f"{node}: {shlex.join(command)} ended with {done.returncode}\n{told}")
@@ -73,6 +77,10 @@ class Pod:
             return self.simulator.addresses()
         except OSError:
             return {}
+
+    def memory(self, node: str) -> Optional[int]:
+        """Bytes that a node takes, see `memory.used`."""
+        return memory.used(self._groups, node)
 
     def entrance(self) -> str:
         """Where users come in: the first login node, else the head."""

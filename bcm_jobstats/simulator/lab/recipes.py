@@ -45,12 +45,12 @@ _MARIADB = "[Service]\nExecStart=\nExecStart=/usr/sbin/mariadbd\nExecStartPost=\
 
 PREPARED = {
     "etc/dpkg/dpkg.cfg.d/lab": "".join(f"path-exclude={path}/*\n" for path in LEFT_OUT),
-    "usr/sbin/policy-rc.d": _NO_START,
     "etc/systemd/system-preset/00-lab.preset": _PRESET,
 }
 """Files that are there before the first package is configured."""
 NODE_FILES = {"etc/systemd/journald.conf.d/lab.conf": _JOURNAL}
 HEAD_FILES = {
+    "usr/sbin/policy-rc.d": _NO_START,  # mmdebstrap sees to that itself for the node
     "etc/mysql/mariadb.conf.d/99-lab.cnf": slurmfiles.my_cnf(),
     "etc/systemd/system/mariadb.service.d/lab.conf": _MARIADB,
     "tmp/accounting.sql": slurmfiles.accounting_sql(),
@@ -63,16 +63,11 @@ umask 022
 cd "$1"
 step() { echo "@STEP@$*"; }
 put() { mkdir -p "${1%/*}"; printf %s "$2" >"$1"; }
-prepare() {
-    @PREPARED@
-    chmod 755 "$1/usr/sbin/policy-rc.d"
-}
 
 # Debian's archive for the release is mmdebstrap's own default. Documentation is left out only from the second stage on:
 # with dpkg's own options mmdebstrap filters the first stage in Python, which takes longer than to unpack it.
 step "node: download and install"
-mkdir node.prepared
-prepare node.prepared
+@PREPARED@
 mmdebstrap --quiet --variant=apt --dpkgopt=force-unsafe-io --skip=cleanup/apt \
     --aptopt='Acquire::Languages "none"' --essential-hook='cp -a node.prepared/. "$1"' \
     --include=@NODE_PACKAGES@ @RELEASE@ node
@@ -95,6 +90,7 @@ mount --rbind /dev root/dev
 mount -t proc proc root/proc
 mount --bind /etc/resolv.conf root/etc/resolv.conf
 @HEAD_FILES@
+chmod 755 root/usr/sbin/policy-rc.d
 chroot root apt-get --quiet --quiet --yes --no-install-recommends install @HEAD_PACKAGES@
 chroot root systemctl --quiet preset-all
 
@@ -109,8 +105,8 @@ for tree in node head; do
     find $tree/var/log -type f -delete
 done
 mkdir -p node/var/cache/apt/archives/partial node/var/lib/apt/lists/partial
-rm node/usr/sbin/policy-rc.d node/etc/systemd/system-preset/00-lab.preset
-touch node/etc/.updated node/var/.updated # newer than usr/: nothing to bring up to date at each boot (ldconfig, catalog)
+rm head/usr/sbin/policy-rc.d node/etc/systemd/system-preset/00-lab.preset
+touch node/etc/.updated node/var/.updated  # newer than usr/: no ldconfig and no catalogue at each boot
 rm -r node.prepared work root
 sync --file-system .
 """
@@ -125,7 +121,7 @@ def script(release: str) -> str:
         "HEAD_PACKAGES": " ".join(HEAD_PACKAGES),
         "LEFT_OUT": " ".join(LEFT_OUT),
         "MASKED": " ".join(MASKED),
-        "PREPARED": _puts('"$1"', PREPARED),
+        "PREPARED": _puts("node.prepared", PREPARED),
         "NODE_FILES": _puts("node", NODE_FILES),
         "HEAD_FILES": _puts("root", HEAD_FILES),
     }

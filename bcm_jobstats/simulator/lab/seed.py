@@ -10,7 +10,7 @@ from pathlib import Path
 from bcm_jobstats.simulator import imageseed
 from bcm_jobstats.simulator.headtree import TOOLS
 from bcm_jobstats.simulator.lab.container import INIT, INIT_TEXT
-from bcm_jobstats.simulator.lab.wlm import slurmd_dropin
+from bcm_jobstats.simulator.lab.wlm import HEAD_DROPINS, slurmd_dropin
 
 SLURM_ETC = "etc/slurm"
 _DISPATCHER = Path(__file__).with_name("dispatcher")
@@ -50,6 +50,8 @@ def seed_head(root: Path, head: str, slurm_etc: str) -> None:
     python = shlex.quote(sys.executable)
     for tool in TOOLS:
         _place(root / "usr/bin" / tool, _TOOL.format(tool=tool, python=python, client=_CLIENT, head=head), 0o755)
+    for unit, text in HEAD_DROPINS.items():
+        _place(root / f"etc/systemd/system/{unit}.d/99-lab.conf", text)
 
 
 def _common(root: Path, slurm_etc: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcm_jobstats.simulator.cluster import RELEASES, Simulator, SimulatorError
-from bcm_jobstats.simulator.lab import bases, monitoring
+from bcm_jobstats.simulator.lab import bases, ground, monitoring
 from bcm_jobstats.simulator.lab.pod import Pod, PodError
 from bcm_jobstats.simulator.lab.sweep import sweep
 from bcm_jobstats.simulator.layout import HEAD
@@ -17,6 +17,9 @@ from bcm_jobstats.simulator.layout import HEAD
 PATIENCE = 120.0
 """Seconds until Slurm has all nodes and Prometheus all targets; it takes about 8."""
 LOOK = 0.2
+_DONE = "cmd/lab-is-up"
+"""Holds the number of the daemon whose lab came up: an `up` that was killed has not written it."""
+DEFAULT = Path("/var/lib/bcm-simulator/lab")
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,23 @@ class Wanted:
     """Without the product: a cluster to start from."""
 
 
+def is_up(pod: Pod) -> bool:
+    """Whether `up` has done its work on the lab that runs."""
+    pid = pod.simulator.pid
+    try:
+        return pid is not None and (pod.directory / _DONE).read_text(encoding="ascii") == str(pid)
+    except OSError:
+        return False
+
+
 def up(pod: Pod, wanted: Wanted, tell: Callable[[str], None]) -> None:
     """Make the lab run; one that was there goes on from its disks. PodError or BaseError when it does not come up."""
+    missing = bases.missing_programs()
+    if missing:
+        raise PodError(f"not installed: {', '.join(missing)}. Install the packages with apt-get.")
     bases.build(wanted.release, tell)
-    sweep(pod.directory)
-    size = f"head node, {wanted.nodes} DGX nodes, {wanted.logins} login node(s)"
-    tell(f"booting {size} ({wanted.release})")
+    pod.simulator.stop() if ground.kept(pod.directory) else sweep(pod.directory)
+    tell(f"booting head node, {wanted.nodes} DGX nodes, {wanted.logins} login node(s) ({wanted.release})")
     try:
         Simulator.start(
             pod.directory, profile=wanted.profile, nodes=wanted.nodes, logins=wanted.logins,
@@ -44,14 +58,16 @@ def up(pod: Pod, wanted: Wanted, tell: Callable[[str], None]) -> None:
         )  # fmt: skip
     except SimulatorError as error:
         raise PodError(str(error)) from error
+    if not wanted.bare:
+        monitoring.install_product(pod)
     pod.simulator.control({"op": "wait_idle"})
     if not wanted.bare:
         tell("bcm-jobstats on the head node: init, apply; Prometheus")
-        monitoring.install_product(pod)
         monitoring.write_site(pod)
         monitoring.start_prometheus(pod)
         pod.run(HEAD, "bcm-jobstats", "apply", "--yes")
     _await(pod, wanted, tell)
+    (pod.directory / _DONE).write_text(str(pod.simulator.pid), encoding="ascii")
 
 
 def _await(pod: Pod, wanted: Wanted, tell: Callable[[str], None]) -> None:
@@ -60,37 +76,28 @@ def _await(pod: Pod, wanted: Wanted, tell: Callable[[str], None]) -> None:
     while True:
         idle = len(pod.idle())
         answering, known = (0, 0) if wanted.bare else pod.targets()
-        text = f"Slurm: {idle} of {_workers(pod)} nodes idle; Prometheus: {answering} of {known} targets up"
+        text = f"Slurm: {idle} of {wanted.nodes} nodes idle"
+        if not wanted.bare:
+            text += f"; Prometheus: {answering} of {known} targets up"
         if text != told:
             told = text
             tell(text)
         scraped = wanted.bare or (0 < known == answering and monitoring.complete(pod))
-        if scraped and idle == _workers(pod):
+        if scraped and idle == wanted.nodes:
             return
         if time.monotonic() - began > PATIENCE:
-            raise PodError(f"the lab did not come up within {PATIENCE:.0f} s: {text}. Look around with: lab ssh {HEAD}")
+            raise PodError(f"the lab did not come up within {PATIENCE:.0f} s: {text}. See {pod.directory}/cmd")
         time.sleep(LOOK)
-
-
-def _workers(pod: Pod) -> int:
-    return sum(node.startswith("dgx-") for node in pod.nodes())
 
 
 def down(pod: Pod) -> None:
     """End it and remove all it has on this machine; whatever is left of one that was killed goes as well."""
     try:
-        pod.simulator.stop()
+        if ground.kept(pod.directory):
+            pod.simulator.stop()
     finally:
         sweep(pod.directory)
-    if pod.directory.is_dir():
-        shutil.rmtree(pod.directory)
-    _remove_empty(pod.directory.parent)
-
-
-def _remove_empty(parent: Path) -> None:
-    """The directory of labs, which `up` made, when none is left in it."""
+    ground.clear(pod.directory)
+    parent = pod.directory.parent
     if parent == DEFAULT.parent and parent.is_dir() and not any(parent.iterdir()):
-        parent.rmdir()
-
-
-DEFAULT = Path("/var/lib/bcm-simulator/lab")
+        parent.rmdir()  # `up` made it
