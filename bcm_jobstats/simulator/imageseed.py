@@ -156,5 +156,6 @@ def _accounts(etc: Path) -> None:
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.unlink(missing_ok=True)  # a link of the image, which is absolute, leads out of it here
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)

@@ -40,7 +40,6 @@ DefMemPerCPU=8000
 SchedulerParameters=batch_sched_delay=0,bf_interval=1
 SlurmdParameters=config_overrides
 AccountingStoreFlags=job_comment
-SchedulerParameters=batch_sched_delay=0,bf_interval=1
 """
 """A new slurm.conf outside of the generated section: from then on it is the administrator's."""
 
