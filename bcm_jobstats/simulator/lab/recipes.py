@@ -42,6 +42,8 @@ _JOURNAL = "[Journal]\nStorage=volatile\nRuntimeMaxUse=8M\nRateLimitIntervalSec=
 _NO_START = "#!/bin/sh\n# No daemon starts while the tree is made.\nexit 101\n"
 _MARIADB = "[Service]\nExecStart=\nExecStart=/usr/sbin/mariadbd\nExecStartPost=\n"
 """Debian's unit looks for a Galera cluster before the start, and after each one checks and upgrades the tables."""
+_NO_TLS = "[mysqld]\nskip-ssl\n[client]\nskip-ssl\n"
+"""MariaDB 11 would make an RSA key at each start, which takes up to a second; it listens on loopback only."""
 
 PREPARED = {
     "etc/dpkg/dpkg.cfg.d/lab": "".join(f"path-exclude={path}/*\n" for path in LEFT_OUT),
@@ -53,6 +55,7 @@ HEAD_FILES = {
     "usr/sbin/policy-rc.d": _NO_START,  # mmdebstrap sees to that itself for the node
     "etc/mysql/mariadb.conf.d/99-lab.cnf": slurmfiles.my_cnf(),
     "etc/systemd/system/mariadb.service.d/lab.conf": _MARIADB,
+    "etc/mysql/mariadb.conf.d/99-lab-start.cnf": _NO_TLS,
     "tmp/accounting.sql": slurmfiles.accounting_sql(),
 }
 
