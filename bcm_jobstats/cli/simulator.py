@@ -21,6 +21,9 @@ as --root to every other command. A DIR that holds a cluster already goes on fro
 --profile FILE: a transcript that `bcm-jobstats probe` saved on a real head node. Its version and answers choose how
   this BCM behaves, and what the real cmsh said to a script word for word is said again. `status` lists the answers
   that nothing here can follow as unknown_answers.
+--node-kind container: the head node and all others boot a real systemd in containers over a Debian tree (--release),
+  which is made first where it is missing, in some minutes; Slurm is Debian's. Needs root and systemd-container. stop
+  also removes the containers' mounts. `scripts/lab` puts bcm-jobstats and Prometheus on top.
 --switch NAME=VALUE: how to behave where BCM's manuals are silent or a cluster can be set up in two ways, such as
   shared_storage=das or exit_status=honest. `status` lists all switches.
 """
@@ -38,8 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--logins", type=int, default=1, metavar="N", help="login nodes (default: 1)")
     profiles = "the version of BCM: bcm10, bcm11, or that of a real one whose probe wrote FILE (default: bcm10)"
     parser.add_argument("--profile", metavar="bcm10|bcm11|FILE", default="bcm10", help=profiles)
-    kinds = "process: services really run; paper: nodes are entries only, for large numbers"
-    parser.add_argument("--node-kind", choices=("process", "paper"), default="process", help=kinds)
+    kinds = "process: services really run; paper: entries only, for large numbers; container: a real systemd (root)"
+    parser.add_argument("--node-kind", choices=("process", "paper", "container"), default="process", help=kinds)
+    releases = "Debian of containers (default: bookworm)"
+    parser.add_argument("--release", choices=("bookworm", "trixie"), default="bookworm", help=releases)
     switches = "turn a switch of the simulator; may be given again"
     parser.add_argument("--switch", action="append", metavar="NAME=VALUE", help=switches)
 
@@ -60,18 +65,21 @@ def _act(args: argparse.Namespace) -> ExitStatus:
     from bcm_jobstats.simulator import Simulator
 
     if args.action == "start":
+        if args.node_kind == "container":
+            _build(args)
         simulator = Simulator.start(
-            args.directory,
+            args.directory.resolve(),
             profile=args.profile,
             nodes=args.nodes,
             logins=args.logins,
             heads=args.heads,
             node_kind=args.node_kind,
+            release=args.release,
             switches=_switches(args.switch),
         )
         common.put(args, simulator.status(), _started(simulator.heads()))
         return ExitStatus.OK
-    simulator = Simulator.attach(args.directory)
+    simulator = Simulator.attach(args.directory.resolve())
     if args.action == "stop":
         simulator.stop()
         common.say(args, "The simulated BCM was stopped.")
@@ -79,6 +87,19 @@ def _act(args: argparse.Namespace) -> ExitStatus:
     status = simulator.status()
     common.put(args, status, "\n".join(f"{key}: {value}" for key, value in status.items()))
     return ExitStatus.OK
+
+
+def _build(args: argparse.Namespace) -> None:
+    """Make the trees that containers stand on, if they are missing."""
+    from bcm_jobstats.simulator.lab import bases
+
+    try:
+        missing = bases.missing_programs()
+        if missing:
+            raise bases.BaseError(f"not installed: {', '.join(missing)}. Install the packages with apt-get.")
+        bases.build(args.release, lambda text: common.say(args, text))
+    except bases.BaseError as error:
+        raise JobstatsError("simulator with containers", str(error), "Or use: --node-kind process") from error
 
 
 def _switches(given: Optional[Sequence[str]]) -> Optional[dict[str, str]]:

@@ -34,11 +34,12 @@ def power(session: Session, words: Words) -> None:
     if operation == "reset":
         session.daemon.start(lambda: nodes.switch_off(names)).result()
     if operation in ("on", "reset"):
-        off = [name for name in names if name in nodes.down]
+        off = nodes.down.intersection(names)
         session.daemon.start(lambda: nodes.switch_on(off)).result()
     if operation == "off":
         session.daemon.start(lambda: nodes.switch_off(names)).result()
-    told = {name: "OFF" if name in nodes.down else "ON" for name in names}
+    down = nodes.down
+    told = {name: "OFF" if name in down else "ON" for name in names}
     if operation == "reset":
         told = dict.fromkeys(names, "RESET")
     session.write("".join(f"{POWER + ' ':.<{WIDTH}} [{told[name]:^8}] {name}\n" for name in names))
@@ -49,7 +50,7 @@ def reboot(session: Session, words: Words) -> None:
     """Have nodes boot anew through their operating system, in the background."""
     found, rest = options(words, GROUPINGS)
     names = _nodes(session, "reboot", found, rest)
-    session.daemon.nodes.down.update(names)  # none answers until it is up again
+    session.daemon.nodes.off.update(names)  # none answers until it is up again
     session.daemon.start(lambda: session.daemon.nodes.switch_on(names))
     session.write(f"Reboot in progress for: {','.join(names)}\n")
 

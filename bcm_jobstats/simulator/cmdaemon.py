@@ -137,8 +137,8 @@ class CMDaemon:
 
     def _heads_changed(self) -> None:
         storage.mount(self.ha, self._storage, self.switches["shared_storage"])
-        self.nodes.down.difference_update(self.ha.roots)
-        self.nodes.down.update(self.ha.down)
+        self.nodes.off.difference_update(self.ha.roots)
+        self.nodes.off.update(self.ha.down)
 
     def _failover_struck(self, when: str) -> bool:
         fault = self.faults.strike(FAILOVER_AT_COMMIT, when=when)

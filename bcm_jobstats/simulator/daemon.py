@@ -109,6 +109,23 @@ def _lab(directory: Path, settings: dict[str, Any]) -> Optional[Lab]:
     return Lab(directory, str(settings["release"]))
 
 
+class Told:
+    """What nodes tell a daemon, which is made after them."""
+
+    daemon: Optional[CMDaemon] = None
+
+    def event(self, text: str) -> None:
+        """Something happened."""
+        if self.daemon:
+            self.daemon.events.add([text])
+
+    def reboot(self, node: str) -> None:
+        """A node boots anew by itself."""
+        daemon = self.daemon
+        if daemon:
+            daemon.start(lambda: daemon.nodes.switch_on([node]))
+
+
 def _daemon(directory: Path, layout: Layout, settings: dict[str, Any], lab: Optional[Lab]) -> CMDaemon:
     file = directory / "cmd" / "state.json"
     state = load(file) if file.exists() else fresh(layout)
@@ -117,12 +134,7 @@ def _daemon(directory: Path, layout: Layout, settings: dict[str, Any], lab: Opti
     slurm_etc = str(state.table("wlm")[WLM].values["etc"])
     make_head(directory, layout.profile, lab.seed_image(slurm_etc) if lab else _seeder(kind), heads)
     switches = Switches(settings["switches"], directory / "cmd" / "switches.json")
-    holder: dict[str, CMDaemon] = {}
-
-    def tell(text: str) -> None:
-        if "daemon" in holder:
-            holder["daemon"].events.add([text])
-
+    told = Told()
     ha = Heads(heads, directory / "cmd" / "ha.json")
     shared = place(directory, ha, switches["shared_storage"])
     hardware = _hardware(directory, kind, lab)
@@ -131,14 +143,14 @@ def _daemon(directory: Path, layout: Layout, settings: dict[str, Any], lab: Opti
     nodes = [node for node in found if node is not None]
     runner: NodeRunner
     if lab:
-        runner = lab.runner(layout.head, nodes, shared, slurm_etc, tell)
+        runner = lab.runner(layout.head, nodes, shared, slurm_etc, tell=told.event, reboot=told.reboot)
     elif kind == PAPER:
         runner = PaperNodes(SimulatedNode(name, "") for name in devices)
     else:
         from bcm_jobstats.simulator.processnodes import ProcessNodes  # paper nodes need none of it
 
-        runner = ProcessNodes(nodes, shared=shared, on_event=tell)
-    daemon = holder["daemon"] = CMDaemon(
+        runner = ProcessNodes(nodes, shared=shared, on_event=told.event)
+    daemon = told.daemon = CMDaemon(
         directory, layout.profile, state, runner, switches, ha=ha, hardware=hardware,
         image_store=lab.trees if lab else None, wlm=lab.slurm(shared) if lab else None,
     )  # fmt: skip

@@ -51,9 +51,14 @@ class Following:
         self.files = Configurations(trees, switches)
         self._closing = Event()
         self._wanted: dict[str, Mapping[str, Wish]] = {}
-        self.down: set[str] = set()
+        self.off: set[str] = set()  # as far as CMDaemon or the admin plane switched them off
         self.shown: dict[str, tuple[str, str]] = {}  # node -> a state and remarks that only `status` shows
         self.restart_required: set[str] = set()
+
+    @property
+    def down(self) -> set[str]:
+        """The nodes that are off now, also those that went off by themselves."""
+        return self.off.union(self.runner.ended())
 
     def pause(self) -> None:
         """The time that passes between a commit and its effect, by the switch."""
@@ -67,8 +72,9 @@ class Following:
         now = wanted(state, known if nodes is None else known.intersection(nodes), on=services_on)
         kept = {} if nodes is None else self._wanted
         self._wanted = {name: wishes for name, wishes in {**kept, **now}.items() if name in known}
-        up = {name: wishes for name, wishes in self._wanted.items() if name not in self.down}
-        restarts = self.files.follow(state, [name for name in now if name not in self.down])
+        down = self.down
+        up = {name: wishes for name, wishes in self._wanted.items() if name not in down}
+        restarts = self.files.follow(state, [name for name in now if name not in down])
         running = [(node, name) for node, name in restarts if self.runner.states(node).get(name) is ServiceState.UP]
         running += self._wlm.follow(state, self.runner) if self._wlm else []
         self._events.add(self.runner.settle(up))
@@ -76,21 +82,24 @@ class Following:
             self.runner.act("restart", node, service)
 
     def admit(self, before: State) -> None:
-        """Nodes that were added to the cluster are there, and off until somebody switches them on."""
-        known = before.table("device")
-        for name, device in self._state().table("device").items():
+        """Nodes that were added to the cluster are there, and off until somebody switches them on; others are gone."""
+        known, now = before.table("device"), self._state().table("device")
+        for name in known.keys() - now.keys():
+            self.runner.remove(name)
+            self.off.discard(name)
+        for name, device in now.items():
             node = None if name in known else self._hardware(name, str(device.values.get("ip", "")))
             if node is not None:
                 self.runner.add(node)
-                self.down.add(name)
+                self.off.add(name)
 
     def boot(self, nodes: Iterable[str]) -> None:
         """Switch nodes on (again): each is provisioned from its image."""
         wanted = [name for name in nodes if self._state().table("device")[name].kind == "PhysicalNode"]
         for path, members in self._by_image(wanted).items():
             up = self.runner.boot(members, self._provisioners.source(path))
-            self.down.difference_update(up)
-            self.down.update(set(members).difference(up))
+            self.off.difference_update(up)
+            self.off.update(set(members).difference(up))
             self.restart_required.difference_update(up)
 
     def update(self, nodes: Collection[str], head: str, *, dry_run: bool) -> None:
@@ -98,7 +107,8 @@ class Following:
         mode = "mode UPDATE, dry run = " + ("yes, no data changes!" if dry_run else "no")
         if not dry_run:
             self._provisioners.before_imageupdate()
-        for path, members in self._by_image(node for node in nodes if node not in self.down).items():
+        down = self.down
+        for path, members in self._by_image(node for node in nodes if node not in down).items():
             started = f"{head}: Provisioning started: sending {head}:{path} to"
             self._events.add(f"{started} {name}:/, {mode}" for name in members)
             self.runner.update(members, self._provisioners.source(path), dry_run=dry_run)
@@ -131,14 +141,14 @@ class Following:
 
     def switch_off(self, nodes: Collection[str]) -> None:
         """Nodes lose power as they stand."""
-        self.down.update(nodes)
+        self.off.update(nodes)
         for name in nodes:
             self.runner.lose_power(name)
         self.settle(nodes)
 
     def shut_down(self, nodes: Collection[str]) -> None:
         """Nodes stop what CMDaemon looks after, and go off: of a node that is down nothing is wanted."""
-        self.down.update(nodes)
+        self.off.update(nodes)
         self.settle(nodes)
         for name in nodes:
             self.runner.lose_power(name)

@@ -55,6 +55,9 @@ class NodeRunner(Protocol):
     def add(self, node: SimulatedNode) -> None:
         """A node that was not there before. It is off until `boot`."""
 
+    def remove(self, node: str) -> None:
+        """A node that is not in the cluster any more: it is off, and its disk is gone."""
+
     def boot(self, nodes: Collection[str], image: Path) -> list[str]:
         """Switch nodes on, or on again: each gets the tree of `image` as its install mode AUTO does, then boots.
 
@@ -67,6 +70,9 @@ class NodeRunner(Protocol):
 
     def lose_power(self, node: str) -> None:
         """The node dies as it stands: its services end without being stopped, and nobody looks after them."""
+
+    def ended(self) -> Collection[str]:
+        """The nodes that are off, whoever switched them off: for those that did it themselves."""
 
     def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
         """Sync `image` to each node's tree, deletions included (imageupdate); node -> changed relative paths."""

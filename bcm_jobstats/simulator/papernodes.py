@@ -62,6 +62,12 @@ class PaperNodes:
     def add(self, node: SimulatedNode) -> None:
         """Nothing has to be made ready."""
 
+    def remove(self, node: str) -> None:
+        """It is forgotten."""
+        with self._lock:
+            self._states.pop(node, None)
+            self._wishes = {name: wishes for name, wishes in self._wishes.items() if name != node}
+
     def boot(self, nodes: Collection[str], image: Path) -> list[str]:
         """They are up at once, and nothing runs yet."""
         del image
@@ -79,6 +85,10 @@ class PaperNodes:
         with self._lock:
             self._states.update((node, {}) for node in nodes)
             self._wishes = {name: wishes for name, wishes in self._wishes.items() if name not in nodes}
+
+    def ended(self) -> Collection[str]:
+        """Nobody is on them who could switch them off."""
+        return ()
 
     def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
         """Nothing changes on a node without files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -120,6 +121,13 @@ class ProcessNodes:
         if node.name not in self._nodes:
             self._nodes[node.name] = _Node(node, self._shared, self._guard.environment, self._tell)
 
+    def remove(self, node: str) -> None:
+        """A node that is not in the cluster any more; see NodeRunner."""
+        gone = self._nodes.pop(node, None)
+        if gone is not None:
+            gone.close()
+            shutil.rmtree(gone.root)
+
     def boot(self, nodes: Collection[str], image: Path) -> list[str]:
         """Provision nodes from `image`, see NodeRunner."""
         return list(self._each([name for name in self._nodes if name in nodes], lambda node: node.boot(image)))
@@ -148,6 +156,10 @@ class ProcessNodes:
         """See NodeRunner."""
         if node in self._nodes:
             self._nodes[node].lose_power()
+
+    def ended(self) -> Collection[str]:
+        """A directory tree has no power."""
+        return ()
 
     def pid(self, node: str, service: str) -> int | None:
         """The process of `service` on `node` while it runs: for a demonstration that kills it."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
-import socket
 import sys
 import time
-from contextlib import suppress
+from argparse import SUPPRESS
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from bcm_jobstats.simulator.cluster import MARK, RELEASES, SimulatorError
-from bcm_jobstats.simulator.lab import bases
+from bcm_jobstats.simulator.lab import bases, ground, report
+from bcm_jobstats.simulator.lab.alone import alone, interruptible
+from bcm_jobstats.simulator.lab.disks import MountError
 from bcm_jobstats.simulator.lab.pod import USER, Pod, PodError
-from bcm_jobstats.simulator.lab.up import DEFAULT, Wanted, down, up
+from bcm_jobstats.simulator.lab.up import DEFAULT, Wanted, down, end, is_up, up, wanted
 from bcm_jobstats.simulator.layout import HEAD
+
+MOST_NODES, MOST_LOGINS = 200, 20
 
 EPILOG = """\
 Try, once it is up:
@@ -28,24 +34,24 @@ Try, once it is up:
 
 BCM is SIMULATED, and so are the cgroup, NVIDIA and DCGM exporters (their readings of GPUs are made up; the jobs are
 real). GPUs are device nodes without a driver. systemd, Slurm, MariaDB, Prometheus, Alertmanager and node_exporter are
-Debian's.
+Debian's. It was tried on a machine with cgroup v1; on one with cgroup v2 alone it was not.
 """
 
 
 def main(arguments: list[str]) -> int:
     """The exit status."""
     args = _parser().parse_args(arguments)
-    pod = Pod(args.directory.absolute())
+    pod = Pod(args.directory.resolve())  # as the kernel tells of its mounts
     try:
         if os.geteuid() != 0:
-            raise PodError("lab: containers, mounts and control groups need root. Run it with sudo.")
+            raise PodError("containers, mounts and control groups need root. Run it with sudo.")
         status: int = args.act(pod, args)
-    except (PodError, SimulatorError, bases.BaseError, OSError) as error:
+    except (PodError, SimulatorError, bases.BaseError, MountError, OSError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("lab: interrupted", file=sys.stderr)
-        return 130
+        return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
     return status
 
 
@@ -55,15 +61,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--directory", type=Path, default=DEFAULT, help="where the lab lies (default: %(default)s)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    make = commands.add_parser("up", help="start the lab; nothing happens when it runs")
-    make.add_argument("--nodes", type=int, default=4, metavar="N", help="DGX nodes (default: 4)")
-    make.add_argument("--logins", type=int, default=1, metavar="N", help="login nodes (default: 1)")
-    make.add_argument("--release", choices=RELEASES, default=RELEASES[0], help="Debian of the images")
-    make.add_argument("--profile", choices=("bcm10", "bcm11"), default="bcm10", help="the version of BCM")
+    make = commands.add_parser("up", help="start the lab; nothing happens when it is up", argument_default=SUPPRESS)
+    nodes = f"DGX nodes, 1 to {MOST_NODES} (default: 4)"
+    make.add_argument("--nodes", type=_number(1, MOST_NODES), metavar="N", help=nodes)
+    logins = f"login nodes, up to {MOST_LOGINS} (default: 1)"
+    make.add_argument("--logins", type=_number(0, MOST_LOGINS), metavar="N", help=logins)
+    make.add_argument("--release", choices=RELEASES, help=f"Debian of the images (default: {RELEASES[0]})")
+    make.add_argument("--profile", choices=("bcm10", "bcm11"), help="the version of BCM (default: bcm10)")
     make.add_argument("--bare", action="store_true", help="without bcm-jobstats: a cluster to start from")
     make.set_defaults(act=_up)
     run = commands.add_parser("run", help=f"run a shell command as the user {USER} on the login node")
-    run.add_argument("command", help="such as 'srun --gpus=2 sleep 60'")
+    run.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="such as 'srun --gpus=2 sleep 60'")
     run.set_defaults(act=_run)
     ssh = commands.add_parser("ssh", help="a shell, or a command, as root on a node")
     ssh.add_argument("node", nargs="?", default=HEAD, help=f"default: {HEAD}")
@@ -76,34 +84,57 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(pod: Pod, args: argparse.Namespace) -> int:
-    with _alone(pod):
-        if pod.running:
-            print(f"The lab in {pod.directory} is up already.", file=sys.stderr)
-            return _status(pod, argparse.Namespace(json=False))
-        os.environ[MARK] = str(pod.directory)  # what works for the lab can be found by it
-        signal.signal(signal.SIGTERM, _interrupt)
-        began = time.monotonic()
-        wanted = Wanted(args.nodes, args.logins, args.release, args.profile, args.bare)
-        known = pod.directory.exists()
-        try:
-            up(
-                pod,
-                wanted,
-                lambda text: print(f"{time.monotonic() - began:6.1f}s  {text}", file=sys.stderr, flush=True),
+def _number(lowest: int, highest: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(
+                f"{text}: give {lowest} to {highest}. A lab has 253 addresses, and a node takes about 40 MiB."
             )
+        return int(text)
+
+    return number
+
+
+def _up(pod: Pod, args: argparse.Namespace) -> int:
+    given = {field.name: getattr(args, field.name) for field in fields(Wanted) if hasattr(args, field.name)}
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began:6.1f}s  {text}", file=sys.stderr, flush=True)
+
+    with alone(pod.directory):
+        if is_up(pod):
+            print(f"The lab in {pod.directory} is up already.", file=sys.stderr)
+            _say_ignored(wanted(pod, given)[1])
+            print(report.text(report.look(pod)))
+            return 0
+        os.environ[MARK] = str(pod.directory)  # what works for the lab can be found by it
+        known = ground.kept(pod.directory) is not None
+        try:
+            with interruptible():
+                end(pod)
+                lab, ignored = wanted(pod, given)
+                _say_ignored(ignored)
+                up(pod, lab, tell)
         except BaseException:
             print("lab: taking it down again", file=sys.stderr)
-            pod.simulator.stop() if known else down(pod)
+            end(pod) if known else down(pod)
             raise
-    print(f"The lab is up after {time.monotonic() - began:.1f} s.\n", file=sys.stderr)
-    _status(pod, argparse.Namespace(json=False))
-    print("\n" + EPILOG)
+    tell("the lab is up")
+    print(f"{report.text(report.look(pod))}\n\n{EPILOG}")
     return 0
 
 
+def _say_ignored(kept: list[str]) -> None:
+    if kept:
+        print(f"It keeps what it was made of: {', '.join(kept)}. For another one: lab down first.", file=sys.stderr)
+
+
 def _run(pod: Pod, args: argparse.Namespace) -> NoReturn:
-    pod.become(pod.entrance(), ["sh", "-c", args.command], USER)
+    if not args.words:
+        raise PodError("run: give a command, such as 'srun --gpus=2 sleep 60'")
+    line = args.words[0] if len(args.words) == 1 else shlex.join(args.words)
+    pod.become(pod.entrance(), ["bash", "-c", line], USER)
 
 
 def _ssh(pod: Pod, args: argparse.Namespace) -> NoReturn:
@@ -111,54 +142,18 @@ def _ssh(pod: Pod, args: argparse.Namespace) -> NoReturn:
 
 
 def _status(pod: Pod, args: argparse.Namespace) -> int:
-    told: dict[str, Any] = {"directory": str(pod.directory), "running": pod.running, "nodes": {}}
-    if pod.running:
-        off = set(pod.simulator.status()["down"])
-        told["nodes"] = {node: {"address": ip, "up": node not in off} for node, ip in pod.nodes().items()}
-        told["slurm_idle"] = pod.idle()
-        told["targets_up"], told["targets"] = pod.targets()
-    if args.json:
-        print(json.dumps(told, indent=1))
-    else:
-        print("\n".join(_lines(told)))
+    told = report.look(pod)
+    print(json.dumps(told, indent=1) if args.json else report.text(told))
     return 0
-
-
-def _lines(told: dict[str, Any]) -> list[str]:
-    if not told["running"]:
-        return [f"No lab runs in {told['directory']}."]
-    lines = [
-        f"{node:<10} {entry['address']:<15} {'up' if entry['up'] else 'down'}" for node, entry in told["nodes"].items()
-    ]
-    targets = f"{told['targets_up']} of {told['targets']} targets up"
-    lines.append(f"Slurm: {len(told['slurm_idle'])} nodes idle. Prometheus: {targets}.")
-    return [*lines, f"The head node's root: {told['directory']}"]
 
 
 def _down(pod: Pod, args: argparse.Namespace) -> int:
     del args
-    with _alone(pod):
+    with alone(pod.directory):
+        there = pod.directory.exists()
         down(pod)
-    print("The lab is down.", file=sys.stderr)
+    print("The lab is down." if there else f"There is no lab in {pod.directory}.", file=sys.stderr)
     return 0
-
-
-def _alone(pod: Pod) -> socket.socket:
-    """Held while the lab changes. A name that only the kernel keeps: nothing is left when its holder is killed."""
-    lock = socket.socket(socket.AF_UNIX)
-    try:
-        lock.bind(f"\0bcm-simulator-lab:{pod.directory}")
-    except OSError:
-        lock.close()
-        raise PodError(f"lab: another up or down works on {pod.directory}. Wait for it, or kill it.") from None
-    return lock
-
-
-def _interrupt(number: int, frame: object) -> None:
-    del frame
-    with suppress(ValueError):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from bcm_jobstats.simulator.lab.controlgroups import ControlGroups
 
 BOOT_SECONDS = 60.0
 HALT_SECONDS = 20.0
+REBOOT = 133
+"""The exit status of systemd-nspawn when the container wants to be started again."""
 INIT = "/usr/lib/bcm-simulator/init"
 INIT_TEXT = """\
 #!/bin/sh
@@ -75,6 +77,11 @@ class Container:
     def up(self) -> bool:
         """Whether it was booted and runs."""
         return self._leader is not None and self._holder is not None and self._holder.poll() is None
+
+    @property
+    def rebooting(self) -> bool:
+        """Whether it ended because somebody on it had it boot anew."""
+        return self._holder is not None and self._holder.poll() == REBOOT
 
     def boot(self) -> None:
         """Start it and wait until systemd says that the boot is complete; ContainerError when it does not come up."""

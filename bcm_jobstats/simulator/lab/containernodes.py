@@ -51,8 +51,11 @@ class ContainerNodes:
         shared: Path,
         repair_interval: float = 5.0,
         on_event: Callable[[str], None] | None = None,
+        on_reboot: Callable[[str], None] | None = None,
     ) -> None:
+        """`on_reboot` gets the name of a node that was told to boot anew by somebody on it: to be provisioned first."""
         self._trees = trees
+        self._on_reboot = on_reboot or (lambda name: None)
         self._shared = shared
         self._tell = on_event or (lambda text: None)
         self._guard = OrphanGuard()
@@ -61,6 +64,7 @@ class ContainerNodes:
         machines.make_devices(self._devices)
         self._head = head.name
         self._addresses: dict[str, str] = {}
+        self._admitted = 0
         self._nodes: dict[str, _Node] = {}
         for node in (head, *nodes):
             self._admit(node)
@@ -71,7 +75,7 @@ class ContainerNodes:
         self._monitor.start()
 
     def _admit(self, node: SimulatedNode) -> None:
-        number = len(self._addresses)
+        number, self._admitted = self._admitted, self._admitted + 1
         self._addresses[node.name] = node.address
         machines.write_hosts(self._trees.directory, self._addresses, self._head)
         machine = machines.machine(self._trees.directory, node, number, self._shared, self._devices)
@@ -82,6 +86,17 @@ class ContainerNodes:
         """A node that was not there before; it is off."""
         if node.name not in self._nodes:
             self._admit(node)
+
+    def remove(self, node: str) -> None:
+        """A node that is not in the cluster any more; see NodeRunner."""
+        gone = self._nodes.pop(node, None)
+        if gone is not None:
+            with gone.care.lock:
+                gone.care.forget()
+                gone.container.kill()
+            del self._addresses[node]
+            machines.write_hosts(self._trees.directory, self._addresses, self._head)
+            self._trees.remove_node(node)
 
     def boot(self, nodes: Collection[str], image: Path) -> list[str]:
         """Provision nodes from `image` and start them, see NodeRunner; the head node's tree is its own."""
@@ -154,6 +169,10 @@ class ContainerNodes:
             self._nodes[node].care.forget()
             self._nodes[node].container.kill()
 
+    def ended(self) -> list[str]:
+        """See NodeRunner: a container ends with its systemd, as after ``poweroff`` or ``reboot`` on the node."""
+        return [name for name in list(self._nodes) if name != self._head and not self._nodes[name].container.up]
+
     def close(self) -> None:
         """End every container, and unmount the trees; the disks stay. May be called again."""
         if self._closing.is_set():
@@ -168,11 +187,22 @@ class ContainerNodes:
 
     def _each(self, names: Collection[str], work: Callable[[_Node], T]) -> dict[str, T]:
         """`work` on the named nodes at the same time; the results in order."""
-        futures = {name: self._pool.submit(work, self._nodes[name]) for name in self._nodes if name in names}
+        futures = {name: self._pool.submit(work, self._nodes[name]) for name in list(self._nodes) if name in names}
         return {name: future.result() for name, future in futures.items()}
 
     def _watch(self) -> None:
         while not self._closing.wait(self._interval):
-            for node in list(self._nodes.values()):
-                if node.container.up:
-                    node.care.check()
+            self._each([name for name in list(self._nodes) if self._nodes[name].container.up], self._check)
+
+            for name, node in list(self._nodes.items()):
+                if node.container.rebooting:
+                    self.lose_power(name)  # what is left of it, and its rebooting is told once
+                    self._on_reboot(name)
+
+    @staticmethod
+    def _check(node: _Node) -> None:
+        """At all nodes at the same time: a start of what systemd itself is about to restart waits for that."""
+        try:
+            node.care.check()
+        except Exception:  # it may have lost power meanwhile; the next look tells more
+            _log.exception("the check of node %s failed", node.name)

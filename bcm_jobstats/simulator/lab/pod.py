@@ -86,12 +86,14 @@ class Pod:
         """Where users come in: the first login node, else the head."""
         return next((node for node in self.nodes() if node.startswith("login-")), HEAD)
 
-    def idle(self) -> list[str]:
-        """The nodes that Slurm calls idle."""
+    def ready(self) -> list[str]:
+        """The nodes that Slurm gives jobs to, or has given some."""
         try:
-            return self.run(HEAD, "sinfo", "--noheader", "--Node", "--states=idle", "--format=%N").split()
+            lines = self.run(HEAD, "sinfo", "--noheader", "--Node", "--format=%N %T").splitlines()
         except PodError:  # slurmctld does not answer yet
             return []
+        found = dict(line.split() for line in lines)  # a state ends with * when the node does not answer
+        return [node for node, state in found.items() if state in ("idle", "mixed", "allocated")]
 
     def query(self, expression: str) -> list[Mapping[str, Any]]:
         """What Prometheus answers to an instant query; nothing while it does not answer."""
@@ -102,7 +104,9 @@ class Pod:
             return []
         return found
 
-    def targets(self) -> tuple[int, int]:
-        """How many targets Prometheus has that answer, and how many in all."""
-        values = [sample["value"][1] for sample in self.query("up")]
-        return values.count("1"), len(values)
+    def targets(self) -> dict[str, bool]:
+        """The targets that Prometheus has, as `job instance`, and whether they answer."""
+        return {
+            f"{sample['metric'].get('job')} {sample['metric'].get('instance')}": sample["value"][1] == "1"
+            for sample in self.query("up")
+        }

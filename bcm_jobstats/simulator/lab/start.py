@@ -13,6 +13,8 @@ from bcm_jobstats.simulator.lab.trees import Trees
 from bcm_jobstats.simulator.layout import LAB_ADDRESS
 from bcm_jobstats.simulator.noderunner import SimulatedNode
 
+Tell = Callable[[str], None]
+
 
 class Lab:
     """The lab in `directory`, with images of a Debian release. To be made before the daemon has threads."""
@@ -47,12 +49,12 @@ class Lab:
         return Slurm(shared)
 
     def runner(
-        self, head: str, nodes: Iterable[SimulatedNode], shared: Path, slurm_etc: str, tell: Callable[[str], None]
+        self, head: str, nodes: Iterable[SimulatedNode], shared: Path, slurm_etc: str, *, tell: Tell, reboot: Tell
     ) -> ContainerNodes:
-        """The nodes, of which the head is up."""
+        """The nodes, of which the head is up. `tell` gets the texts of events, `reboot` nodes that boot anew."""
         seed_head(self._directory, head, slurm_etc)
         machine = SimulatedNode(head, LAB_ADDRESS[0], self._directory)
-        runner = ContainerNodes(machine, nodes, self.trees, shared=shared, on_event=tell)
+        runner = ContainerNodes(machine, nodes, self.trees, shared=shared, on_event=tell, on_reboot=reboot)
         try:
             runner.boot_head()
         except BaseException:
