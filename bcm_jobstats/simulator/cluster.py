@@ -60,7 +60,8 @@ class Simulator:
             raise SimulatorError("simulator: container nodes need root, and have one head node")
         if heads not in HEADS:
             raise SimulatorError(f"simulator: a cluster has one head node or two, not {heads}")
-        simulator = cls(Path(directory).absolute())
+        # Mounts are known by the kernel's name for their place.
+        simulator = cls(Path(directory).resolve() if node_kind == "container" else Path(directory).absolute())
         if simulator.running:
             raise SimulatorError(f"simulator: already running in {simulator.directory}")
         given = {"profile": profile, "nodes": nodes, "logins": logins, "heads": heads, "node_kind": node_kind}

@@ -96,6 +96,7 @@ def _detach(directory: Path) -> None:
     """Leave the caller's terminal and pipes: messages go to ``cmd/daemon.log``."""
     log = os.open(directory / "cmd" / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
+    os.chdir("/")  # the caller's directory stays free to be removed or unmounted
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
 

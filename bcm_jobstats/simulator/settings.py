@@ -10,6 +10,7 @@ from typing import Any
 
 from bcm_jobstats.simulator import replay
 from bcm_jobstats.simulator.schema import PROFILES
+from bcm_jobstats.simulator.state import write_atomically
 from bcm_jobstats.simulator.switches import Switches
 
 TRANSCRIPT = "cmd/transcript.json"
@@ -45,7 +46,7 @@ def prepare(directory: Path, given: Mapping[str, Any], switches: Mapping[str, st
     (directory / "cmd").mkdir(parents=True, exist_ok=True)
     if transcript is not None:
         shutil.copyfile(file, directory / TRANSCRIPT)
-    (directory / _FILE).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    write_atomically(directory / _FILE, json.dumps(settings, indent=1))
 
 
 def _transcript(file: Path) -> replay.Transcript:

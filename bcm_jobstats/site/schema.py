@@ -129,15 +129,6 @@ class Prometheus:
 
 
 @dataclass(frozen=True)
-class Slurm:
-    """What the nodes' Slurm is like."""
-
-    cgroup: str = setting(
-        "v2", kinds.Choice("v1", "v2"), "The cgroup version the nodes boot with: v2 since DGX OS 6 and RHEL 9."
-    )
-
-
-@dataclass(frozen=True)
 class User:
     """The system user that exporters run as, the same on every node."""
 
@@ -196,7 +187,6 @@ class Site:
     )
     targets: Targets = setting(Targets(), Section(Targets), "Where nodes register for Prometheus.")
     prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
-    slurm: Slurm = setting(Slurm(), Section(Slurm), "What the nodes' Slurm is like.")
     user: User = setting(User(), Section(User), "The system user that the exporters run as, the same on every node.")
     bcm: Bcm = setting(Bcm(), Section(Bcm, certificate_and_key), "How BCM is spoken to.")
     origin: Origin = field(default_factory=Origin, compare=False, repr=False)

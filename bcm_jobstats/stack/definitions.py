@@ -46,7 +46,7 @@ class Exporter:
     arguments: tuple[str, ...] = setting(
         (),
         ListOf(words.ARGUMENT, repeats=True),
-        "Its arguments; jinja2, with port, name, cluster and cgroup (v1 or v2).",
+        "Its arguments; jinja2, with port, name and cluster.",
     )
     environment: Mapping[str, str] = setting({}, MapOf(VARIABLE, words.ARGUMENT), "Its environment; jinja2 likewise.")
     gpu: bool = setting(False, words.SWITCH, "Whether it needs the NVIDIA devices.")

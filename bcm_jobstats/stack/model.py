@@ -74,7 +74,7 @@ class Stack:
         """The definition with the site's changes, its templates filled in."""
         own = self.site.exporters.get(exporter.name)
         port = port_of(self.site, self.definitions, exporter.name)
-        values = {"port": port, "name": exporter.name, "cluster": self.site.cluster, "cgroup": self.site.slurm.cgroup}
+        values = {"port": port, "name": exporter.name, "cluster": self.site.cluster}
         arguments = render.words(exporter.arguments, values, exporter.folder) + (own.arguments if own else ())
         environment = {
             key: "".join(render.words([text], values, exporter.folder)) for key, text in exporter.environment.items()

@@ -22,7 +22,7 @@ HEADER = "Managed by bcm-jobstats: do not edit, changes are undone by the next a
 SLIPS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What an expression in somebody's template can run into."""
 
-NAMES = {"port": 1, "name": "x", "cluster": "x", "cgroup": "v2"}
+NAMES = {"port": 1, "name": "x", "cluster": "x"}
 """What arguments and environment may use, with values to try them out."""
 
 

@@ -23,8 +23,6 @@ SLURM = ("munge", "slurmd")
 NODES = ("dgx-01", "dgx-02")
 SITE = "/etc/bcm-jobstats/site.yaml"
 TARGETS = "/cm/shared/apps/jobstats/prometheus-targets"
-CGROUP = "slurm: {cgroup: v1}\n"
-"""What the containers here see, whatever the site's real nodes boot with."""
 
 
 def missing() -> Optional[str]:
@@ -48,7 +46,7 @@ class Lab:
         """Write the site file."""
         file = self.path(SITE)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(CGROUP + text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
 
     def path(self, path: str, node: str = "") -> Path:
         """Where a path of the head node, or of another, lies on this machine."""

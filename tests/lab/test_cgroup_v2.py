@@ -24,7 +24,7 @@ from tests.lab.vm.job import HELD, MIB, USED
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(vm.missing() is not None, reason=str(vm.missing()))]
 
 NODE = "vmnode"
-SITE = "cluster: vm\nslurm: {cgroup: v2}\nroles: {jobstats: {attach: {manual: true}}}\n"
+SITE = "cluster: vm\nroles: {jobstats: {attach: {manual: true}}}\n"
 NODE_EXPORTER = '#!/bin/sh\nexec /usr/bin/prometheus-node-exporter "$@"\n'  # the real one, of the base tree
 SLURM = {
     "slurm": f"""\

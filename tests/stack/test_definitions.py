@@ -14,7 +14,7 @@ name: lustre_exporter
 role: lustre
 binary: /usr/local/bin/lustre_exporter
 port: 9169
-arguments: ["--listen=:{{ port }}", "{{ '--old' if cgroup == 'v1' else '' }}"]
+arguments: ["--listen=:{{ port }}", "{{ '--old' if cluster == 'old' else '' }}"]
 environment: {CLUSTER: "{{ cluster }}"}
 """
 

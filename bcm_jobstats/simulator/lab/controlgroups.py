@@ -21,9 +21,14 @@ ENDING = 10.0
 _CPUSET = ("cpuset.cpus", "cpuset.mems")
 
 
+def legacy() -> bool:
+    """Whether this machine has cgroup v1, alone or beside v2."""
+    return not (MOUNT / "cgroup.controllers").exists()
+
+
 def hierarchies() -> list[Path]:
     """The roots of this machine's hierarchies."""
-    if (MOUNT / "cgroup.controllers").exists():
+    if not legacy():
         return [MOUNT]
     return sorted(path for path in MOUNT.iterdir() if path.is_dir() and (path / "cgroup.procs").exists())
 

@@ -12,16 +12,22 @@ from pathlib import Path
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
+_SOURCE = "bcm-simulator"
+"""How the table of mounts names our overlays."""
+
+
 class MountError(Exception):
     """A file system cannot be mounted or unmounted."""
 
 
 def mounts_below(directory: Path) -> list[Path]:
-    """The mount points at and below `directory`, the last mounted first."""
+    """The mount points below `directory`, and itself where an overlay of ours is; the last mounted first."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        point = Path(_OCTAL.sub(lambda match: chr(int(match.group(1), 8)), line.split(" ")[4]))
-        if point == directory or directory in point.parents:
+        fields, _, kind = line.partition(" - ")
+        point = Path(_OCTAL.sub(lambda match: chr(int(match.group(1), 8)), fields.split(" ")[4]))
+        ours = point == directory and kind.startswith(f"overlay {_SOURCE} ")
+        if ours or directory in point.parents:
             found.append(point)
     return found[::-1]
 
@@ -32,7 +38,7 @@ def mount_overlay(point: Path, lowers: Sequence[Path], disk: Path) -> None:
         part.mkdir(parents=True, exist_ok=True)
     layers = ":".join(str(lower).replace("\\", "\\\\").replace(":", "\\:") for lower in lowers)
     options = f"lowerdir={layers},upperdir={disk / 'upper'},workdir={disk / 'work'}"
-    _run("mount", "-t", "overlay", "-o", options, "bcm-simulator", str(point))
+    _run("mount", "-t", "overlay", "-o", options, _SOURCE, str(point))
 
 
 def bind(source: Path, point: Path) -> None:

@@ -30,7 +30,7 @@ def install_product(pod: Pod) -> None:
 
 
 def write_site(pod: Pod) -> None:
-    """The site file that `init` proposes, with what it cannot see: the version of cgroups, and where Prometheus is."""
+    """The site file that `init` proposes, with what it cannot see: where Prometheus is."""
     site, fresh = pod.directory / _SITE, pod.directory / f"{_SITE}.new"
     if site.exists():
         return
@@ -38,13 +38,8 @@ def write_site(pod: Pod) -> None:
     pod.run(HEAD, "bcm-jobstats", "--site", f"/{_SITE}.new", "init")
     text = fresh.read_text(encoding="utf-8")
     text = re.sub(r"(?m)^prometheus:$", f"prometheus:\n  url: http://{HEAD}:9090", text)
-    text = re.sub(r"(?m)^slurm:$", f"slurm:\n  cgroup: {_cgroups()}", text)
     fresh.write_text(text, encoding="utf-8")
     fresh.rename(site)  # half written it would be kept by the next `up`
-
-
-def _cgroups() -> str:
-    return "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
 
 
 def start_prometheus(pod: Pod) -> None:

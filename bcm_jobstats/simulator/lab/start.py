@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bcm_jobstats.simulator.lab import bases, network, sweep
+from bcm_jobstats.simulator.lab import bases, limits, network, sweep
 from bcm_jobstats.simulator.lab.containernodes import ContainerNodes
 from bcm_jobstats.simulator.lab.seed import seed_head, seed_image
 from bcm_jobstats.simulator.lab.slurm import Slurm
@@ -24,6 +24,7 @@ class Lab:
         if found is None:
             raise bases.BaseError(f"the base trees of {release} are not there: build them first")
         sweep.sweep(directory, keep=True)  # what a lab that was killed here has left
+        limits.lift(print)
         network.enter_own()
         network.make_bridge(LAB_ADDRESS[0])
         self._directory = directory

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bcm_jobstats.simulator.cluster import RELEASES, Simulator, SimulatorError
-from bcm_jobstats.simulator.lab import bases, ground, limits, monitoring
+from bcm_jobstats.simulator.lab import bases, controlgroups, ground, limits, monitoring
 from bcm_jobstats.simulator.lab.pod import Pod, PodError
 from bcm_jobstats.simulator.lab.sweep import sweep
 from bcm_jobstats.simulator.layout import HEAD
@@ -58,6 +58,8 @@ def up(pod: Pod, lab: Wanted, tell: Callable[[str], None]) -> None:
         raise PodError(f"not installed: {', '.join(missing)}. Install the packages with apt-get.")
     bases.build(lab.release, tell)
     limits.lift(tell)
+    if not controlgroups.legacy():
+        tell("this machine has cgroup v2 alone: the lab was never tried on such a one")
     tell(f"booting head node, {lab.nodes} DGX nodes, {lab.logins} login node(s) ({lab.release})")
     try:
         Simulator.start(

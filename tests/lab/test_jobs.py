@@ -1,0 +1,134 @@
+"""From the job to the metric, on the lab that `lab up` makes: real Slurm, hooks, cgroups and Prometheus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from bcm_jobstats.simulator.lab import recipes
+from bcm_jobstats.simulator.lab.pod import USER, Pod
+from bcm_jobstats.simulator.layout import HEAD
+from tests.harness import until
+from tests.lab import command, labs
+
+pytestmark = pytest.mark.lab
+
+MOST_MEMORY = 100 * 2**20
+"""Bytes that a node may take, see `lab.memory`: its programs, tmpfs and the kernel's share, not its cache of files."""
+SERIES = {
+    "cgroup_exporter": "cgroup_cpu_total_seconds cgroup_memory_rss_bytes",
+    "gpu_exporter": "nvidia_gpu_duty_cycle nvidia_gpu_memory_used_bytes nvidia_gpu_power_usage_milliwatts",
+    "dcgm-exporter": "DCGM_FI_DEV_GPU_UTIL DCGM_FI_DEV_POWER_USAGE",
+}
+"""By Prometheus job: series that tell of a Slurm job (peers C1, C6, C7)."""
+
+
+@pytest.fixture(scope="module", params=recipes.RELEASES)
+def pod(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    reason = labs.missing()
+    if reason:
+        pytest.skip(reason)
+    with command.up(tmp_path_factory.mktemp("jobs") / "lab", "--nodes", "2", "--release", request.param) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that waits on a node, and the numbers of the GPUs that Slurm gave it there."""
+
+    number: str
+    node: str
+    gpus: frozenset[str]
+
+
+def submitted(pod: Pod, node: str, gpus: int) -> Job:
+    """A job of an ordinary user, which runs until it is cancelled."""
+    sbatch = ["sbatch", "--parsable", f"--nodelist={node}", f"--gpus={gpus}", "--mem=100"]
+    number = pod.run(pod.entrance(), *sbatch, "--wrap=echo $SLURM_JOB_GPUS; sleep 600", user=USER).strip()
+    output = pod.directory / f"nodes/{node}/home/{USER}/slurm-{number}.out"
+    until(lambda: output.exists() and output.read_text().endswith("\n"), 60.0, f"job {number} has begun")
+    return Job(number, node, frozenset(output.read_text().strip().split(",")))
+
+
+def series(pod: Pod, job: Job) -> dict[str, list[Mapping[str, str]]]:
+    """What Prometheus has of a job now: the labels of its series, by their names."""
+    found: dict[str, list[Mapping[str, str]]] = {}
+    for sample in pod.query(f'{{jobid="{job.number}"}} or {{hpc_job="{job.number}"}}'):
+        found.setdefault(sample["metric"]["__name__"], []).append(sample["metric"])
+    return found
+
+
+def shown(pod: Pod, job: Job) -> bool:
+    """Whether every exporter tells of the job on exactly its GPUs, by the labels that jobstats asks for."""
+    found = series(pod, job)
+    for exporter, names in SERIES.items():
+        for labels in (labels for name in names.split() for labels in found.get(name, ())):
+            assert (labels["job"], labels["cluster"], labels["hostname"]) == (exporter, "slurm", job.node), labels
+            assert labels["instance"].split(":")[0] == job.node, "one spelling of a host for all exporters (peers C1)"
+
+    def values(exporter: str, label: str) -> list[set[str]]:
+        names = SERIES[exporter].split()
+        return [{labels.get(label, "") for labels in found.get(name, ())} for name in names]
+
+    whole = all("" in steps for steps in values("cgroup_exporter", "step"))  # the job as a whole, besides its steps
+    gpus = values("gpu_exporter", "minor_number") + values("dcgm-exporter", "gpu")
+    return whole and all(numbers == job.gpus for numbers in gpus)
+
+
+def end_to_end(pod: Pod, nodes: list[str]) -> None:
+    """Two jobs at once on each node; what Prometheus has of them while they run, and after it; accounting; memory."""
+    jobs = [submitted(pod, node, gpus) for node in nodes for gpus in (2, 3)]
+    for node in nodes:
+        first, second = (job for job in jobs if job.node == node)
+        assert (len(first.gpus), len(second.gpus)) == (2, 3) and not first.gpus & second.gpus
+    until(lambda: all(shown(pod, job) for job in jobs), 90.0, f"all series of {jobs}")
+    taken = {node: pod.memory(node) for node in nodes}
+    assert all(0 < (size or 0) <= MOST_MEMORY for size in taken.values()), taken
+    pod.run(pod.entrance(), "scancel", *(job.number for job in jobs), user=USER)
+    until(lambda: not any(series(pod, job) for job in jobs), 90.0, "nobody tells of the jobs any more")
+    numbers = ",".join(job.number for job in jobs)
+    sacct = ("sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,AllocTRES")
+    rows = [line.split("|") for line in pod.run(HEAD, *sacct, f"--jobs={numbers}").splitlines()]
+    assert [row[0] for row in rows] == [job.number for job in jobs] and all("CANCELLED" in row[1] for row in rows)
+    assert [f"gres/gpu={len(job.gpus)}" in row[2].split(",") for job, row in zip(jobs, rows)] == [True] * len(jobs)
+
+
+def test_jobs_in_the_metrics(pod: Pod) -> None:
+    end_to_end(pod, ["dgx-01"])
+
+
+def test_a_job_over_nodes_is_shown_on_each(pod: Pod) -> None:
+    job = pod.run(HEAD, "sbatch", "--parsable", "-N2", "--gpus-per-node=8", "--wrap=srun sleep 600", user=USER).strip()
+    everywhere = {f"dgx-0{node}-{gpu}" for node in (1, 2) for gpu in range(8)}
+
+    def gpus() -> set[str]:
+        found = pod.query(f'nvidia_gpu_duty_cycle{{jobid="{job}"}}')
+        return {f"{sample['metric']['hostname']}-{sample['metric']['minor_number']}" for sample in found}
+
+    until(lambda: gpus() == everywhere, 60.0, "all GPUs of both nodes")
+    pod.run(HEAD, "scancel", job, user=USER)
+
+
+def test_the_product_on_the_head_node(pod: Pod) -> None:
+    """Nothing to do after `lab up`; taken away, nobody is scraped; put back, all is as it was."""
+    targets = pod.targets()
+    assert len(targets) == 8 and all(targets.values())
+    assert pod.call(HEAD, "bcm-jobstats", "drift").returncode == 0
+    pod.run(HEAD, "bcm-jobstats", "destroy", "--yes")
+    assert pod.call(HEAD, "bcm-jobstats", "drift").returncode == 2
+    until(lambda: not pod.targets(), 60.0, "Prometheus has no targets")
+    pod.run(HEAD, "bcm-jobstats", "apply", "--yes")
+    until(lambda: pod.targets() == targets, 60.0, "Prometheus has the targets again")
+    assert pod.call(HEAD, "bcm-jobstats", "drift").returncode == 0
+    assert all(row["ok"] for row in json.loads(pod.run(HEAD, "bcm-jobstats", "status", "--json")))
+
+
+def test_sixteen_nodes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    reason = labs.missing()
+    if reason:
+        pytest.skip(reason)
+    with command.up(tmp_path_factory.mktemp("sixteen") / "lab", "--nodes", "16") as pod:
+        end_to_end(pod, [f"dgx-{number:02}" for number in range(1, 17)])
