@@ -15,6 +15,7 @@ from pathlib import Path
 from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.monitoring.prometheus import up
 from bcm_jobstats.simulator import Simulator, prometheus
+from tests import bench_lab
 from tests.harness import cluster, run
 
 SEED_LATENCY = 90.0
@@ -28,13 +29,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     help_ = "times the role is given and taken (default: 7)"
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help=help_)
-    rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory(prefix="bcm-jobstats-bench.") as directory:
-        rows = [*_latency(Path(directory), rounds), *_plans(Path(directory)), _start_up()]
+    parser.add_argument("--lab", action="store_true", help="the rows of the lab instead: needs root")
+    args = parser.parse_args()
+    rows = bench_lab.rows() if args.lab else _rows(args.rounds)
     head: Row = ("what", "measured", "target", "against the seeds, or in one run")
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
     for row in [head, tuple("-" * width for width in widths), *rows]:
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
+
+
+def _rows(rounds: int) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="bcm-jobstats-bench.") as directory:
+        return [*_latency(Path(directory), rounds), *_plans(Path(directory)), _start_up()]
 
 
 def say(text: str) -> None:

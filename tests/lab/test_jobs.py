@@ -112,6 +112,22 @@ def test_a_job_over_nodes_is_shown_on_each(pod: Pod) -> None:
     pod.run(HEAD, "scancel", job, user=USER)
 
 
+def test_a_prolog_that_fails_drains_the_node_if_the_generic_one_tells(pod: Pod) -> None:
+    """bcm-facts §13 #12, the switch `prolog_status`: as it is on the nodes at once."""
+    script = "/cm/local/apps/slurm/var/prologs/40-fails"
+    pod.run("dgx-02", "sh", "-c", f"printf '#!/bin/sh\nexit 7\n' > {script}; chmod +x {script}")
+    try:
+        assert pod.call(HEAD, "srun", "--nodelist=dgx-02", "hostname").returncode != 0
+        until(lambda: pod.ready() == ["dgx-01"], 60.0, "the node is drained")
+        pod.simulator.control({"op": "switch", "name": "prolog_status", "value": "zero"})
+        pod.run(HEAD, "scontrol", "update", "nodename=dgx-02", "state=resume")
+        until(lambda: pod.ready() == ["dgx-01", "dgx-02"], 60.0, "the node is back")
+        assert pod.run(HEAD, "srun", "--nodelist=dgx-02", "hostname") == "dgx-02\n"
+    finally:
+        pod.run("dgx-02", "rm", script)
+        pod.simulator.control({"op": "switch", "name": "prolog_status", "value": "honest"})
+
+
 def test_the_product_on_the_head_node(pod: Pod) -> None:
     """Nothing to do after `lab up`; taken away, nobody is scraped; put back, all is as it was."""
     targets = pod.targets()

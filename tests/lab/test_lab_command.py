@@ -14,7 +14,7 @@ import pytest
 
 from bcm_jobstats.simulator.lab import bases, ground
 from bcm_jobstats.simulator.lab.__main__ import main
-from bcm_jobstats.simulator.lab.alone import alone
+from bcm_jobstats.simulator.lab.alone import ENDING, alone
 from bcm_jobstats.simulator.lab.pod import Pod
 from tests.harness import until
 from tests.lab import command, labs
@@ -61,9 +61,11 @@ def test_missing_programs_are_named(
     root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bases, "missing_programs", lambda: ["systemd-nspawn (package systemd-container)"])
+    before = [signal.getsignal(number) for number in ENDING]
     assert main(["--directory", str(tmp_path / "lab"), "up"]) == 1
     assert "systemd-nspawn (package systemd-container)" in capsys.readouterr().err
     assert not (tmp_path / "lab").exists()
+    assert [signal.getsignal(number) for number in ENDING] == before
 
 
 @pytest.mark.parametrize("verb", ["up", "down"])

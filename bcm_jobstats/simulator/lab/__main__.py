@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from bcm_jobstats.simulator.cluster import MARK, RELEASES, SimulatorError
 from bcm_jobstats.simulator.lab import bases, ground, report
-from bcm_jobstats.simulator.lab.alone import alone, interruptible
+from bcm_jobstats.simulator.lab.alone import alone, as_before, interruptible
 from bcm_jobstats.simulator.lab.disks import MountError
 from bcm_jobstats.simulator.lab.pod import USER, Pod, PodError
 from bcm_jobstats.simulator.lab.up import DEFAULT, Wanted, down, end, is_up, up, wanted
@@ -102,7 +102,7 @@ def _up(pod: Pod, args: argparse.Namespace) -> int:
     def tell(text: str) -> None:
         print(f"{time.monotonic() - began:6.1f}s  {text}", file=sys.stderr, flush=True)
 
-    with alone(pod.directory):
+    with alone(pod.directory), as_before():
         if is_up(pod):
             print(f"The lab in {pod.directory} is up already.", file=sys.stderr)
             _say_ignored(wanted(pod, given)[1])

@@ -27,10 +27,20 @@ def alone(directory: Path) -> socket.socket:
 
 
 @contextmanager
+def as_before() -> Iterator[None]:
+    """What signals do is afterwards what it was."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+
+
+@contextmanager
 def interruptible() -> Iterator[None]:
     """A signal that ends a program ends the work within; what is then done to undo it, no further one does."""
-    before = {number: signal.getsignal(number) for number in ENDING}
-    caught = [number for number in ENDING if before[number] is not signal.SIG_IGN]  # as under nohup
+    caught = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
 
     def ignore() -> None:
         for number in caught:
@@ -48,5 +58,3 @@ def interruptible() -> Iterator[None]:
     except BaseException:
         ignore()
         raise
-    for number in caught:
-        signal.signal(number, before[number])
