@@ -9,12 +9,13 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
+from typing import Optional
 
 from bcm_jobstats.simulator.imageseed import seed_image, stand_ins
 
@@ -50,6 +51,10 @@ INSTALL_EXCLUDES: tuple[str, ...] = (
 NO_NEW_FILES: tuple[str, ...] = ("/run/*", "/cm/shared/*")
 
 
+Differing = Callable[[str], Optional[Collection[str]]]
+"""The relative path of a directory -> the names in it that may differ between image and node; None for any."""
+
+
 def sync(
     image: Path,
     node: Path,
@@ -57,16 +62,18 @@ def sync(
     dry_run: bool,
     excludes: Sequence[str] = UPDATE_EXCLUDES,
     no_new_files: Sequence[str] = NO_NEW_FILES,
+    differing: Differing = lambda path: None,
 ) -> list[str]:
     """Make the tree `node` equal to `image`, deletions included; the sorted relative paths that changed.
 
     Modes, times, symbolic and hard links are kept, owners when run as root; a changed file is replaced by rename, so
     that a running program is not disturbed. Patterns are anchored at the root and match one path component per `*`,
-    as rsync's do. With `dry_run` nothing is touched. Devices, sockets and pipes are not copied.
+    as rsync's do. With `dry_run` nothing is touched. Devices, sockets and pipes are not copied. `differing` spares a
+    look at what is known to be the same.
     """
     if not image.is_dir():
         raise NotADirectoryError(20, "no such software image", str(image))  # an empty one would delete every file
-    work = _Sync(image, node, tuple(excludes), tuple(no_new_files), dry_run)
+    work = _Sync(image, node, tuple(excludes), tuple(no_new_files), dry_run, differing)
     if not dry_run:
         node.mkdir(parents=True, exist_ok=True)
     work.directory("")
@@ -93,15 +100,17 @@ class _Sync:
     excludes: Sequence[str]
     no_new_files: Sequence[str]
     dry_run: bool
+    differing: Differing
     changed: set[str] = field(default_factory=set)
     first_names: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def directory(self, path: str) -> None:
         """Sync the entries of one directory, then its own mode and times."""
-        wanted = dict(_entries(self.image, path))
+        names = self.differing(path)
+        wanted = {child: entry for child, entry in _entries(self.image, path) if names is None or entry.name in names}
         if not path or not (self.node / path).is_symlink():  # in a dry run a link may still be where a directory goes
             for child, entry in _entries(self.node, path):
-                if child not in wanted:
+                if child not in wanted and (names is None or entry.name in names):
                     self._delete(child, entry.is_dir(follow_symlinks=False))
         for child, entry in wanted.items():
             if _matches(child, self.excludes) or self._may_not_be_new(child):
@@ -145,11 +154,11 @@ class _Sync:
     def _install(self, path: str, make: Callable[[Path], None]) -> None:
         """Put what `make` creates at a temporary name in the place of `path`, by rename."""
         self.changed.add(path)
-        if self.dry_run:
-            return
         target = self.node / path
         if target.is_dir() and not target.is_symlink():
             self._delete(path, True)
+        if self.dry_run:
+            return
         temporary = target.with_name(f".{target.name}.{token_hex(4)}")
         try:
             make(temporary)

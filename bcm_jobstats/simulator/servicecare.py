@@ -34,6 +34,9 @@ class ServiceManager(Protocol):
     def stop(self, services: Collection[str]) -> None:
         """Stop services together."""
 
+    def expect(self, services: Collection[str]) -> None:
+        """These services will be asked for: whoever has to look may look once."""
+
     def collect(self) -> None:
         """Take notice of services that have ended by themselves."""
 
@@ -78,6 +81,7 @@ class ServiceCare:
         """Look after just the services of `wishes`; the events of what was started and stopped."""
         events: list[str] = []
         with self.lock:
+            self._systemd.expect(wishes)
             gone = {name: service for name, service in self._services.items() if name not in wishes}
             stop = [name for name, service in gone.items() if service.wish.autostart and self._systemd.active(name)]
             self._systemd.stop(stop)

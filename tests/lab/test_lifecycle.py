@@ -104,7 +104,7 @@ def test_a_new_node_of_the_category_has_everything(pod: Lab) -> None:
         until(lambda: pod.slurm(NEW), what="Slurm knows the node")
         assert "ON" in pod.cmsh(f"device power on {NEW}")
         until(lambda: pod.whole(NEW), what="the new node is whole")
-        assert all(pod.answers(NEW, port) for port in (9100, 9306, 9445))
+        until(lambda: all(pod.answers(NEW, port) for port in (9100, 9306, 9445)), what="its exporters answer")
         # Another set of nodes is a restart of slurmd (bcm-facts §5.2).
         until(lambda: all(pid(pod, node, "slurmd") not in ("0", old) for node, old in before.items()))
         assert pod.on("bcm-head", "srun", "--nodelist", NEW, "hostname") == NEW

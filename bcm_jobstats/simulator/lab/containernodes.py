@@ -116,7 +116,8 @@ class ContainerNodes:
             root = self._trees.node(node.name)
             try:
                 if not self._trees.lay_node(node.name, image):
-                    sync(image, root, dry_run=False, excludes=INSTALL_EXCLUDES)
+                    differing = self._trees.differing(node.name, image)
+                    sync(image, root, dry_run=False, excludes=INSTALL_EXCLUDES, differing=differing)
                 machines.furnish(root, node.name)
                 node.container.boot()
             except (ContainerError, MountError, OSError) as error:
@@ -146,7 +147,8 @@ class ContainerNodes:
     def _update(self, node: _Node, image: Path, dry_run: bool) -> list[str]:
         with node.care.lock:
             root = self._trees.node(node.name)
-            changed = sync(image, root, dry_run=dry_run, excludes=UPDATE_EXCLUDES)
+            differing = self._trees.differing(node.name, image)
+            changed = sync(image, root, dry_run=dry_run, excludes=UPDATE_EXCLUDES, differing=differing)
             if changed and not dry_run:
                 node.systemd.reload()
                 node.care.check()

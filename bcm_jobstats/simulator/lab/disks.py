@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+_OPAQUE = "trusted.overlay.opaque"
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -51,6 +53,21 @@ def unmount_below(directory: Path) -> None:
     """Unmount everything at and below `directory`; MountError when something is in use."""
     for point in mounts_below(directory):
         _run("umount", str(point))
+
+
+def layer_names(directory: Path) -> set[str] | None:
+    """What a layer has in a directory, removals included; None when it hides what lies below it there."""
+    try:
+        names = {path.name for path in directory.iterdir()}
+        return None if os.getxattr(directory, _OPAQUE) == b"y" else names
+    except FileNotFoundError:
+        return set()
+    except NotADirectoryError:  # the whole directory was removed, or replaced
+        return None
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
+        return names
 
 
 def erase(disk: Path) -> None:

@@ -32,6 +32,14 @@ class ContainerSystemd:
                 self._look()
             return self._watched[service]
 
+    def expect(self, services: Collection[str]) -> None:
+        """Look once for all services that will be asked for."""
+        with self._lock:
+            new = [service for service in services if service not in self._watched]
+            if new:
+                self._watched.update(dict.fromkeys(new, False))
+                self._look()
+
     def collect(self) -> None:
         """Look anew."""
         with self._lock:
@@ -51,9 +59,10 @@ class ContainerSystemd:
     def start(self, service: str) -> None:
         """Start a unit; UnitNotFoundError when the node has none of that name, StartError when it fails."""
         done = self._container.run("systemctl", "start", "--no-ask-password", _unit(service))
-        self._forget_look()
         if done.returncode == 0:
+            self._know(service, active=True)
             return
+        self._know(service, active=False)
         if "not found" in done.stdout or "not loaded" in done.stdout:
             raise UnitNotFoundError(f"unit {_unit(service)} not found")
         raise StartError(done.stdout.strip().split("\n")[0] or f"systemctl ended with {done.returncode}")
@@ -62,16 +71,18 @@ class ContainerSystemd:
         """Stop units together."""
         if services and self._container.up:
             self._container.run("systemctl", "stop", "--no-ask-password", *map(_unit, services))
-            self._forget_look()
+            for service in services:
+                self._know(service, active=False)
 
     def reload(self) -> None:
         """Have the unit files read again."""
         if self._container.up:
             self._container.run("systemctl", "daemon-reload")
 
-    def _forget_look(self) -> None:
+    def _know(self, service: str, *, active: bool) -> None:
+        """What systemctl has just answered needs no look."""
         with self._lock:
-            self._looked = 0.0
+            self._watched[service] = active
 
 
 def _unit(service: str) -> str:

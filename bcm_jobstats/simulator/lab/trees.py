@@ -10,7 +10,9 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Optional
 
+from bcm_jobstats.simulator.imagetree import Differing
 from bcm_jobstats.simulator.lab import disks
 from bcm_jobstats.simulator.lab.bases import Bases
 
@@ -106,6 +108,22 @@ class Trees:
             disks.mount_overlay(root, [self._bases.node], disk)
         (disk / _MADE).touch()
         return layered
+
+    def differing(self, name: str, image: Path) -> Differing:
+        """Where a node may differ from its image: in what one of them has in its layer. Both lie over one base."""
+        uppers = (self.image_disk(image) / "upper", self.disks / NODES / name / "upper")
+        whole: list[str] = []  # directories whose base is hidden in one of them, so that anything may differ there
+
+        def names(path: str) -> Optional[set[str]]:
+            if any(f"{path}/".startswith(hidden) for hidden in whole):
+                return None
+            found = [disks.layer_names(upper / path) for upper in uppers]
+            if None in found:
+                whole.append(f"{path}/")
+                return None
+            return {name for names in found for name in names or ()}
+
+        return names if uppers[0].is_dir() else lambda path: None
 
     def remove_node(self, name: str) -> None:
         """The disk of a node is gone with it."""
