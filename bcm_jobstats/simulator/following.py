@@ -88,10 +88,12 @@ class Following:
             self.runner.remove(name)
             self.off.discard(name)
         for name, device in now.items():
-            node = None if name in known else self._hardware(name, str(device.values.get("ip", "")))
-            if node is not None:
+            if name in known and known[name].values.get("ip") == device.values.get("ip"):
+                continue
+            node = self._hardware(name, str(device.values.get("ip", "")))
+            if node is not None and device.kind == "PhysicalNode":
                 self.runner.add(node)
-                self.off.add(name)
+                self.off.update({name} - known.keys())
 
     def boot(self, nodes: Iterable[str]) -> None:
         """Switch nodes on (again): each is provisioned from its image."""

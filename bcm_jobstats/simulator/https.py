@@ -40,8 +40,9 @@ class Https:
         self._context: Optional[ssl.SSLContext] = None
         self._lock = Lock()
         self._links: dict[socket.socket, Link] = {}
-        self._socket = socket.create_server(at, backlog=BACKLOG)
-        self.address = "{}:{}".format(*self._socket.getsockname())
+        # With BCM's port comes a network of its own: there it listens on localhost too, as its certificate says.
+        self._socket = socket.create_server(("" if at[1] else at[0], at[1]), backlog=BACKLOG)
+        self.address = f"{at[0]}:{self._socket.getsockname()[1]}"
         (root / ADDRESS).parent.mkdir(parents=True, exist_ok=True)
         (root / ADDRESS).write_text(self.address, encoding="ascii")
         Thread(target=self._accept, daemon=True, name=f"https-{head}").start()

@@ -53,7 +53,7 @@ class NodeRunner(Protocol):
         """Do `action` (start, stop, restart, reset) as cmsh would; False when it failed or the service is unknown."""
 
     def add(self, node: SimulatedNode) -> None:
-        """A node that was not there before. It is off until `boot`."""
+        """A node that was not there before, which is off until `boot`; or one with another address from then on."""
 
     def remove(self, node: str) -> None:
         """A node that is not in the cluster any more: it is off, and its disk is gone."""

@@ -117,7 +117,7 @@ class ProcessNodes:
         self._monitor.start()
 
     def add(self, node: SimulatedNode) -> None:
-        """A node that was not there before; see NodeRunner."""
+        """A node that was not there before; see NodeRunner. One that is there keeps its address of loopback."""
         if node.name not in self._nodes:
             self._nodes[node.name] = _Node(node, self._shared, self._guard.environment, self._tell)
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bcm_jobstats.simulator.lab import bases, ground
+from bcm_jobstats.simulator.lab import bases, ground, limits
 from bcm_jobstats.simulator.lab.__main__ import main
 from bcm_jobstats.simulator.lab.alone import ENDING, alone
 from bcm_jobstats.simulator.lab.pod import Pod
+from bcm_jobstats.simulator.layout import HEAD
 from tests.harness import until
 from tests.lab import command, labs
 
@@ -25,9 +26,15 @@ SCRIPT = Path(__file__).parents[2] / "scripts/lab"
 
 @pytest.fixture(scope="module")
 def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    """A small lab without the product."""
-    with command.up(tmp_path_factory.mktemp("command") / "lab", "--nodes", "1", "--bare") as made:
-        yield made
+    """A small lab without the product, of a user whose files nobody else may read."""
+    directory = tmp_path_factory.mktemp("command") / "lab"
+    before = os.umask(0o077)
+    try:
+        with command.up(directory, "--nodes", "1", "--bare") as made:
+            os.umask(before)
+            yield made
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture
@@ -97,7 +104,28 @@ def test_without_a_lab(root: None, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main([*where, "status", "--json"]) == 0 and json.loads(capsys.readouterr().out)["running"] is False
     for words in (["ssh"], ["run", "true"], ["run"]):
         assert main([*where, *words]) == 1
-    assert capsys.readouterr().err.count("the lab is down, start it with up") == 2
+    assert capsys.readouterr().err.count("the lab is down. Start it with: lab up") == 2
+
+
+@pytest.mark.parametrize(("granted", "then"), [("128", "2048\n"), ("4096", "4096")])
+def test_a_low_limit_of_the_machine_is_lifted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, granted: str, then: str
+) -> None:
+    setting, told = tmp_path / "max_user_instances", list[str]()
+    setting.write_text(granted, encoding="ascii")
+    monkeypatch.setattr(limits, "_SETTING", setting)
+    limits.lift(told.append)
+    assert setting.read_text(encoding="ascii") == then
+    assert len(told) == (granted != then) and all(granted in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("a:b", "colon"), ("a,b", "comma"), ("a\\b", "backslash"), ("x" * 90, "long")]
+)
+def test_a_path_that_can_be_no_lab(root: None, name: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("up", "down"):
+        assert main(["--directory", f"/nowhere/{name}", word]) == 1
+        assert told in capsys.readouterr().err
 
 
 def test_one_at_a_time(root: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +167,22 @@ class TestInside:
             assert command.lab(pod.directory, "ssh", node, "hostname").stdout == f"{node}\n"
         assert command.lab(pod.directory, "ssh", given="cd; pwd; hostname\n").stdout == "/root\nbcm-head\n"
         done = command.lab(pod.directory, "ssh", "dgx-09")
-        assert done.returncode == 1 and "there are bcm-head, dgx-01, login-01" in done.stderr
+        assert done.returncode == 1 and "There are bcm-head, dgx-01, login-01." in done.stderr
+
+    def test_a_node_that_is_off_is_told_from_one_that_is_not_there(self, pod: Pod) -> None:
+        pod.run(HEAD, "cmsh", "-c", "device; power -n login-01 off")
+        done = command.lab(pod.directory, "ssh", "login-01", "true")
+        assert done.returncode == 1 and "login-01: is off" in done.stderr
+        told = json.loads(command.lab(pod.directory, "status", "--json").stdout)
+        assert [name for name, node in told["nodes"].items() if not node["up"]] == ["login-01"]
+        pod.run(HEAD, "cmsh", "-c", "device; power -n login-01 on")
+        assert command.lab(pod.directory, "ssh", "login-01", "true").returncode == 0
+
+    def test_the_head_node_has_json_and_rest_at_localhost(self, pod: Pod) -> None:
+        where = ("--cacert", "/cm/local/apps/cmd/etc/cacert.pem", "https://localhost:8081/rest/v1/device")
+        own = ("--cert", "/root/.cm/admin.pem", "--key", "/root/.cm/admin.key")
+        told = json.loads(pod.run(HEAD, "curl", "--silent", "--show-error", *own, *where))
+        assert {device["hostname"] for device in told} == {HEAD, "dgx-01", "login-01"}
 
     def test_a_killed_ssh_leaves_no_process(self, pod: Pod) -> None:
         process = subprocess.Popen(command.words(pod.directory, "ssh", "dgx-01", "sleep", "98765"))
@@ -161,6 +204,23 @@ class TestInside:
         assert all(node["up"] and node["memory_bytes"] > 0 for node in told["nodes"].values())
         text = command.lab(pod.directory, "status").stdout
         assert "dgx-01     10.141.0.1      up" in text and "MiB" in text and "\033" not in text
+
+    def test_what_a_node_takes(self, pod: Pod) -> None:
+        """Memory of its programs and tmpfs counts, the cache of files does not."""
+        size = 60 * 2**20
+
+        def grown(file: str) -> int:
+            before = pod.memory("dgx-01")
+            pod.run(
+                "dgx-01", "systemd-run", "--quiet", "--wait", "sh", "-c", f"head -c {size} /dev/zero > {file}; sync"
+            )
+            after = pod.memory("dgx-01")
+            pod.run("dgx-01", "rm", file)
+            assert before is not None and after is not None
+            return after - before
+
+        assert size <= grown("/run/ballast") < 1.3 * size
+        assert grown("/root/ballast") < 0.3 * size
 
     def test_the_script_works_from_anywhere(self, pod: Pod, tmp_path: Path) -> None:
         """By a link too; a relative directory is the caller's, a module that lies there is not ours."""

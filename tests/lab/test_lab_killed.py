@@ -66,9 +66,9 @@ class Up:
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where a lab can lie; it leaves nothing on this machine."""
-    before, place = interfaces(), tmp_path / "lab"
+    before, place = interfaces(), tmp_path_factory.mktemp("killed") / "lab"
     try:
         yield place
         assert interfaces() == before

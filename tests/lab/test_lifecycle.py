@@ -98,8 +98,9 @@ def test_a_node_that_was_off_while_the_role_went_comes_up_without_it(pod: Lab) -
 
 def test_a_new_node_of_the_category_has_everything(pod: Lab) -> None:
     before = {node: pid(pod, node, "slurmd") for node in NODES}
-    pod.cmsh(f"device; clone {FIRST} {NEW}; set ip 10.141.0.5; set mac 02:00:00:00:00:AA; commit")
+    pod.cmsh(f"device; clone {FIRST} {NEW}; set mac 02:00:00:00:00:AA; commit")
     try:
+        pod.cmsh(f"device; use {NEW}; set ip 10.141.0.5; commit")  # before its first boot, but not in one commit
         assert pod.status(NEW) == "DOWN"
         until(lambda: pod.slurm(NEW), what="Slurm knows the node")
         assert "ON" in pod.cmsh(f"device power on {NEW}")

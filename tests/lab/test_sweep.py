@@ -72,3 +72,18 @@ def test_mounts_and_groups_go_and_may_be_swept_again(tmp_path: Path) -> None:
         disks.unmount_below(directory)
     sweep.sweep(directory)
     assert traces(directory) == [f"file {directory}"]
+
+
+def test_who_keeps_a_mount_is_named(tmp_path: Path) -> None:
+    directory, lower = tmp_path / "lab", tmp_path / "lower"
+    lower.mkdir()
+    disks.mount_overlay(directory, [lower], tmp_path / "disk")
+    try:
+        with subprocess.Popen(["sleep", "999"], cwd=directory) as process:
+            try:
+                with pytest.raises(disks.MountError, match=rf"busy.*process {process.pid} \(sleep\)"):
+                    disks.unmount_below(directory)
+            finally:
+                process.kill()
+    finally:
+        disks.unmount_below(directory)

@@ -28,7 +28,7 @@ MOST_NODES, MOST_LOGINS = 200, 20
 EPILOG = """\
 Try, once it is up:
   lab run 'srun --gpus=2 -N1 sleep 60'     a job of the user alice, from the login node
-  lab ssh                                  a shell on the head node: cmsh, bcm-jobstats, sinfo
+  lab ssh                                  a shell on the head node: cmsh, sinfo, bcm-jobstats (unless --bare)
   lab ssh dgx-01 systemctl status          a command on a node
   lab status
 
@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
     try:
         if os.geteuid() != 0:
             raise PodError("containers, mounts and control groups need root. Run it with sudo.")
+        ground.check_path(pod.directory)
         status: int = args.act(pod, args)
     except (PodError, SimulatorError, bases.BaseError, MountError, OSError) as error:
         print(f"lab: {error}", file=sys.stderr)
@@ -96,6 +97,7 @@ def _number(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def _up(pod: Pod, args: argparse.Namespace) -> int:
+    os.umask(0o022)  # what it makes is read by the nodes' users
     given = {field.name: getattr(args, field.name) for field in fields(Wanted) if hasattr(args, field.name)}
     began = time.monotonic()
 

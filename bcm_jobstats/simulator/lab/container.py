@@ -65,7 +65,7 @@ class Container:
 
     def __init__(self, machine: Machine, groups: ControlGroups, run: Path, mark: Mapping[str, str]) -> None:
         """`run` is a directory for its console's log and the socket at which it says that it is up."""
-        self._machine = machine
+        self.machine = machine  # as it is started the next time
         self._groups = groups
         self._mark = mark
         self.console = run / f"{machine.name}.console"
@@ -97,10 +97,10 @@ class Container:
                 self._socket.unlink(missing_ok=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        groups = self._groups.make(self._machine.name)
+        groups = self._groups.make(self.machine.name)
         with self.console.open("wb") as console:
             self._holder = holder = subprocess.Popen(
-                [*(["unshare", "--net"] if self._machine.link else []), "sh", "-ec", self._script(groups)],
+                [*(["unshare", "--net"] if self.machine.link else []), "sh", "-ec", self._script(groups)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -115,7 +115,7 @@ class Container:
         return holder
 
     def _script(self, groups: Sequence[Path]) -> str:
-        machine = self._machine
+        machine = self.machine
         nspawn = ["systemd-nspawn", "--quiet", f"--directory={machine.root}", f"--machine={machine.name}"]
         # Neither a bus nor a unit of systemd is needed on this machine (lab.md §3).
         nspawn += ["--register=no", "--keep-unit", "--network-namespace-path=/proc/self/ns/net", "--resolv-conf=off"]
@@ -136,15 +136,15 @@ class Container:
                     break
             if holder.poll() is not None or time.monotonic() > deadline:
                 log = self.console.read_text(encoding="utf-8", errors="replace")[-800:]
-                raise ContainerError(f"{self._machine.name}: the container did not boot\n{log}")
-        self._leader = self._groups.init(self._machine.name)
+                raise ContainerError(f"{self.machine.name}: the container did not boot\n{log}")
+        self._leader = self._groups.init(self.machine.name)
         if self._leader is None:
-            raise ContainerError(f"{self._machine.name}: no process 1 in its control groups")
+            raise ContainerError(f"{self.machine.name}: no process 1 in its control groups")
 
     def run(self, *command: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run a command inside and wait; stdout and stderr come together, as text. ContainerError when it is not up."""
         if self._leader is None or not self.up:
-            raise ContainerError(f"{self._machine.name}: the node is down")
+            raise ContainerError(f"{self.machine.name}: the node is down")
         return subprocess.run(
             inside(self._leader, command),
             check=False,
@@ -171,4 +171,4 @@ class Container:
             self._holder.kill()
             self._holder.wait()
         self._holder = self._leader = None
-        self._groups.remove(self._machine.name)
+        self._groups.remove(self.machine.name)

@@ -79,12 +79,15 @@ class ContainerNodes:
         self._addresses[node.name] = node.address
         machines.write_hosts(self._trees.directory, self._addresses, self._head)
         machine = machines.machine(self._trees.directory, node, number, self._shared, self._devices)
+        if node.name in self._nodes:
+            self._nodes[node.name].container.machine = machine
+            return
         container = Container(machine, self._groups, self._trees.directory / "cmd", self._guard.environment)
         self._nodes[node.name] = _Node(node.name, container, self._tell)
 
     def add(self, node: SimulatedNode) -> None:
-        """A node that was not there before; it is off."""
-        if node.name not in self._nodes:
+        """A node that was not there before, or has another address from its next boot on; see NodeRunner."""
+        if self._addresses.get(node.name) != node.address:
             self._admit(node)
 
     def remove(self, node: str) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _OPAQUE = "trusted.overlay.opaque"
@@ -50,9 +51,24 @@ def bind(source: Path, point: Path) -> None:
 
 
 def unmount_below(directory: Path) -> None:
-    """Unmount everything at and below `directory`; MountError when something is in use."""
+    """Unmount everything at and below `directory`; MountError, with who uses it, when something is in use."""
     for point in mounts_below(directory):
-        _run("umount", str(point))
+        try:
+            _run("umount", str(point))
+        except MountError as error:
+            users = ", ".join(_users(point))
+            raise MountError(f"{error}. In use by {users}: end them, then try again" if users else str(error)) from None
+
+
+def _users(point: Path) -> list[str]:
+    """The processes that stand in a tree, or have a file of it open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            links = (process / "cwd", process / "root", *(process / "fd").iterdir())
+            if any(point in (path, *path.parents) for path in map(Path, map(os.readlink, links))):
+                found.append(f"process {process.name} ({(process / 'comm').read_text(errors='replace').strip()})")
+    return found
 
 
 def layer_names(directory: Path) -> set[str] | None:
@@ -85,4 +101,4 @@ def copy_tree(source: Path, target: Path) -> None:
 def _run(*words: str) -> None:
     done = subprocess.run(words, check=False, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
-        raise MountError(f"{' '.join(words[:2])} {words[-1]}: {done.stderr.strip()}")
+        raise MountError(done.stderr.strip() or f"{words[0]} {words[-1]} ended with {done.returncode}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any, Optional
@@ -11,6 +12,8 @@ from bcm_jobstats.simulator.lab.pod import PodError
 
 _CMD, _KEPT = "cmd", "cluster.json"
 """The file by which a lab is known. It comes first and goes last."""
+LONGEST = 84
+"""Bytes of a lab's path: sockets lie below it, whose own path the kernel limits to 107."""
 _OVERLAY = "overlay bcm-simulator"
 """How the head node's tree shows in the table of mounts."""
 
@@ -21,6 +24,17 @@ def kept(directory: Path) -> Optional[dict[str, Any]]:
         return settings.read(directory)
     except (OSError, ValueError):
         return None
+
+
+def check_path(directory: Path) -> None:
+    """PodError when the path can be no lab's: mount and systemd-nspawn take some signs for separators."""
+    path = str(directory)
+    if not set(path).isdisjoint(":,\\\n"):
+        raise PodError(
+            f"{path}: a colon, comma, backslash or line break in it cannot be mounted. Name another directory."
+        )
+    if len(os.fsencode(path)) > LONGEST:
+        raise PodError(f"{path}: too long, {LONGEST} bytes at most. Name another directory.")
 
 
 def check(directory: Path) -> None:

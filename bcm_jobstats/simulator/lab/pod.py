@@ -48,10 +48,18 @@ class Pod:
         """The words that run `command` on a node as a user; PodError when the node is not up."""
         process = self._groups.init(node)
         if process is None:
-            known = ", ".join(self.nodes()) or "none: the lab is down, start it with up"
-            raise PodError(f"{node}: no such node is up; there are {known}")
+            raise PodError(self._absence(node))
         identity = ("--reuid", user, "--regid", user, "--init-groups", "--reset-env") if user != "root" else ()
         return inside(process, [*_ENTER, *identity, *_HOME, *command])
+
+    def _absence(self, node: str) -> str:
+        """Why one cannot enter a node."""
+        if not self.running:
+            return "the lab is down. Start it with: lab up"
+        known = self.nodes()
+        if node not in known:
+            return f"{node}: no such node. There are {', '.join(known)}."
+        return f"{node}: is off. Switch it on with: lab ssh {HEAD} cmsh -c 'device; power -n {node} on'"
 
     def become(self, node: str, command: Sequence[str], user: str = "root") -> NoReturn:
         """Replace this process by `command` on a node, with its terminal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Lab:
         if found is None:
             raise bases.BaseError(f"the base trees of {release} are not there: build them first")
         sweep.sweep(directory, keep=True)  # what a lab that was killed here has left
+        os.umask(0o022)  # what it makes is read by the nodes' users
         limits.lift(print)
         network.enter_own()
         network.make_bridge(LAB_ADDRESS[0])
