@@ -23,7 +23,7 @@ MARK = "BCM_SIMULATED_DIRECTORY"
 """In the environment of the daemon and of all that it starts: whose they are."""
 NODE_KINDS = ("process", "paper", "container")
 RELEASES = ("bookworm", "trixie")
-"""Debian's, for the images of containers."""
+"""Debian's, for containers: Slurm 22.05, Prometheus 2.42, systemd 252; Slurm 24.11, Prometheus 2.53, systemd 257."""
 
 
 class SimulatorError(Exception):

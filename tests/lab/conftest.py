@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bcm_jobstats.simulator.lab import recipes
+from bcm_jobstats.simulator.cluster import RELEASES
 from tests.lab import labs
 
 
-@pytest.fixture(scope="module", params=recipes.RELEASES)
+@pytest.fixture(scope="module", params=RELEASES)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[labs.Lab]:
     """A lab without the product; the test skips where none can be had."""
     reason = labs.missing()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bcm_jobstats.simulator.cluster import RELEASES
 from bcm_jobstats.simulator.lab import bases, recipes
 from tests.harness import until
 
@@ -89,7 +90,7 @@ def processes(cache: Path) -> list[Path]:
 # Without root
 
 
-@pytest.mark.parametrize("release", recipes.RELEASES)
+@pytest.mark.parametrize("release", RELEASES)
 def test_recipe_is_a_shell_script_without_blanks_left(release: str) -> None:
     text = recipes.script(release)
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
@@ -100,9 +101,9 @@ def test_recipe_is_a_shell_script_without_blanks_left(release: str) -> None:
 
 
 def test_a_changed_recipe_has_another_place(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = {bases._place(release) for release in recipes.RELEASES}
+    places = {bases._place(release) for release in RELEASES}
     monkeypatch.setattr(recipes, "HEAD_PACKAGES", (*recipes.HEAD_PACKAGES, "hello"))
-    places |= {bases._place(release) for release in recipes.RELEASES}
+    places |= {bases._place(release) for release in RELEASES}
     assert len(places) == 4
     assert {place.parent for place in places} == {cache / "bases"}
 
@@ -257,7 +258,7 @@ def test_trees_of_an_earlier_recipe_go_unless_they_are_used(cache: Path, recipe:
 # The real trees
 
 
-@pytest.fixture(scope="module", params=recipes.RELEASES)
+@pytest.fixture(scope="module", params=RELEASES)
 def real(request: pytest.FixtureRequest) -> bases.Bases:
     if os.geteuid() != 0:
         pytest.skip("needs root")

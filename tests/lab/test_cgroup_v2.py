@@ -16,7 +16,8 @@ import pytest
 
 from bcm_jobstats import stack
 from bcm_jobstats.simulator import imageseed, layout
-from bcm_jobstats.simulator.lab import bases, recipes, slurmfiles
+from bcm_jobstats.simulator.cluster import RELEASES
+from bcm_jobstats.simulator.lab import bases, slurmfiles
 from tests.lab import vm
 from tests.lab.vm import guest
 from tests.lab.vm.job import HELD, MIB, USED
@@ -56,7 +57,7 @@ class Run:
     units: Mapping[str, str]
 
 
-@pytest.fixture(scope="module", params=recipes.RELEASES)
+@pytest.fixture(scope="module", params=RELEASES)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One boot of a release for all the checks, also when several processes run them."""
     site = tmp_path_factory.mktemp("site") / "site.yaml"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bcm_jobstats.simulator.lab import recipes
+from bcm_jobstats.simulator.cluster import RELEASES
 from bcm_jobstats.simulator.lab.pod import USER, Pod
 from bcm_jobstats.simulator.layout import HEAD
 from tests.harness import until
@@ -26,7 +26,7 @@ SERIES = {
 """By Prometheus job: series that tell of a Slurm job (peers C1, C6, C7)."""
 
 
-@pytest.fixture(scope="module", params=recipes.RELEASES)
+@pytest.fixture(scope="module", params=RELEASES)
 def pod(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     reason = labs.missing()
     if reason:

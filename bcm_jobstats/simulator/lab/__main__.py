@@ -26,7 +26,7 @@ from bcm_jobstats.simulator.layout import HEAD
 MOST_NODES, MOST_LOGINS = 200, 20
 
 EPILOG = """\
-Try, once it is up:
+Try, once it is up (`lab` is `sudo scripts/lab`):
   lab run 'srun --gpus=2 -N1 sleep 60'     a job of the user alice, from the login node
   lab ssh                                  a shell on the head node: cmsh, sinfo, bcm-jobstats (unless --bare)
   lab ssh dgx-01 systemctl status          a command on a node

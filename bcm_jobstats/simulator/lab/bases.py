@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
+from bcm_jobstats.simulator.cluster import RELEASES
 from bcm_jobstats.simulator.lab import recipes
-from bcm_jobstats.simulator.lab.recipes import RELEASES
 
 CACHE_VARIABLE = "BCM_JOBSTATS_LAB_CACHE"
 _PROGRAMS = {

@@ -1,7 +1,8 @@
 """The control groups of one lab on this machine: one group per lab in every hierarchy, one below it per node.
 
-Works on cgroup v1 and hybrid hosts (a hierarchy per controller) and on v2 (one). Every process of a container is in
-its node's groups from its first instruction, so they also tell which processes a lab has, whatever else was lost.
+A host with cgroup v1, also beside v2, has a hierarchy per controller; one with v2 alone has one, and was not tried.
+Every process of a container is in its node's groups from its first instruction, so they also tell which processes a
+lab has, whatever else was lost.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ import shlex
 
 from bcm_jobstats.simulator.lab import slurmfiles
 
-RELEASES = ("bookworm", "trixie")
-"""Two generations: Slurm 22.05, Prometheus 2.42 and systemd 252; Slurm 24.11, Prometheus 2.53 and systemd 257."""
 STEP = "lab-step: "
 """Begins the lines of the script's output that tell what is done."""
 
