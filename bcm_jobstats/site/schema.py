@@ -137,6 +137,57 @@ class User:
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """The scripts that Slurm runs before and after a job on its nodes."""
+
+    enabled: bool = setting(
+        True, words.SWITCH, "Whether Slurm's prolog and epilog tie GPUs to jobs, for the exporters that tell of jobs."
+    )
+    location: str = setting(
+        "shared",
+        kinds.Choice("shared", "local"),
+        "Where the scripts lie: one copy under /cm/shared, as BCM's own hooks; or a copy in every software image.",
+    )
+
+
+@dataclass(frozen=True)
+class JobMap:
+    """How a GPU's job comes into the metrics of dcgm-exporter, and how Slurm counts GPUs."""
+
+    mode: str = setting(
+        "label",
+        kinds.Choice("label", "info", "both"),
+        "The label hpc_job in every DCGM series, a metric slurm_job_gpu_info to join them with, or both.",
+    )
+    release: str = setting(
+        "empty",
+        kinds.Choice("empty", "unlink"),
+        "What becomes of the file of a GPU without a job; dcgm-exporter before 4.4.0 needs unlink.",
+    )
+    numbers: str = setting(
+        "index",
+        kinds.Choice("index", "minor"),
+        "What Slurm's GPU numbers are: NVML's index (AutoDetect), or that of the device file (gres.conf with File=).",
+    )
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """Settings of Slurm that jobstats counts on. What is unset stays as it is."""
+
+    constrain_ram: Optional[bool] = optional(words.SWITCH, "BCM's wlm setting constrainramspace.", "yes")
+    constrain_cores: Optional[bool] = optional(words.SWITCH, "BCM's wlm setting constraincores.", "yes")
+    select_type_parameters: Optional[str] = optional(
+        words.SELECT_TYPE_PARAMETERS,
+        "BCM's wlm setting selecttypeparameters; a change restarts slurmctld and slurmd.",
+        "CR_Core_Memory",
+    )
+    manage_conf: bool = setting(
+        False, words.SWITCH, "Whether the lines that jobstats needs are written into slurm.conf, outside BCM's section."
+    )
+
+
+@dataclass(frozen=True)
 class Bcm:
     """How BCM is spoken to."""
 
@@ -188,6 +239,9 @@ class Site:
     targets: Targets = setting(Targets(), Section(Targets), "Where nodes register for Prometheus.")
     prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
     user: User = setting(User(), Section(User), "The system user that the exporters run as, the same on every node.")
+    hooks: Hooks = setting(Hooks(), Section(Hooks), "The scripts that Slurm runs before and after a job on its nodes.")
+    job_map: JobMap = setting(JobMap(), Section(JobMap), "How jobs come into the metrics of GPUs.")
+    slurm: Slurm = setting(Slurm(), Section(Slurm), "Settings of Slurm that jobstats counts on.")
     bcm: Bcm = setting(Bcm(), Section(Bcm, certificate_and_key), "How BCM is spoken to.")
     origin: Origin = field(default_factory=Origin, compare=False, repr=False)
 

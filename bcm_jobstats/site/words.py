@@ -48,6 +48,9 @@ URL = Text(
     "such as http://localhost:9090",
 )
 ADDRESS = Text("a host and a port", r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", "such as localhost:8081")
+SELECT_TYPE_PARAMETERS = Text(
+    "Slurm's SelectTypeParameters", r"[A-Z][A-Za-z_]{1,40}(,[A-Z][A-Za-z_]{1,40}){0,9}", "such as CR_Core_Memory"
+)
 SWITCH = Switch()
 DURATION = DurationKind()
 NODES = NodeRanges()
