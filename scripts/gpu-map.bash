@@ -64,7 +64,7 @@ valid() { # KEY
     [[ $1 == @(+([0-9])?(.+([0-9]))|@(GPU|MIG)-+([0-9a-f-])) && ${#1} -le 64 ]]
 }
 
-# Sets holders from the logs. Where there is none yet, from what exporters read: another hook wrote that before us.
+# Sets holders from the logs. Where there is none yet, what exporters read begins it: another hook wrote that before us.
 load() {
     local file key line lines held one who
     for file in "$state"/* "$public"/*; do
@@ -81,7 +81,16 @@ load() {
             held+="$one:${who:-0} "
         done
         holders[$key]=$held logged[$key]=${#lines[@]}
+        [[ $file == "$state"/* || $held == ' ' ]] || begin "$key"
     done
+}
+
+# Writes a log that holds what holders has, and nothing else.
+begin() { # KEY
+    local text='' one
+    for one in ${holders[$1]}; do text+=${one/:/ }$'\n'; done
+    ready "$state/.new" && printf '%s' "$text" >"$state/.new/$1.log" && mv -f -- "$state/.new/$1.log" "$state/$1" ||
+        problem "$state/$1: cannot be written; is $run full or read-only?"
 }
 
 hold() { # KEY JOB UID
@@ -194,7 +203,11 @@ identify_gpus() {
             [[ $map == gpustat ]] || look_up "$word" || key=${numbered[index]-}
             [[ $map == gpustat || $word == GPU-* || $key == *.* ]] || key=''
         fi
-        if [[ $key ]] && valid "$key"; then keys+=("$key"); else problem "GPU '${word:0:80}' of Slurm is not in $home/gpus"; fi
+        if [[ ! $key ]] || ! valid "$key"; then
+            problem "GPU '${word:0:80}' of Slurm is not in $home/gpus"
+        elif [[ " ${keys[*]} " != *" $key "* ]]; then
+            keys+=("$key") # once: two compute instances may lie in one GPU instance
+        fi
     done
 }
 
