@@ -27,6 +27,7 @@ labels=yes informs='' unlinks='' # what this map is made into, and whether empty
 keys=() staged=() gone=()
 declare -A holders=() # key -> the jobs that hold the GPU, the last one last: ` <job>:<uid> <job>:<uid> `
 declare -A logged=()  # key -> lines in its log
+declare -A table=()   # UUID or minor-<number of the device file> -> index
 
 problem() { # TEXT: counted; the first one goes to syslog
     failures=$((failures + 1))
@@ -35,7 +36,7 @@ problem() { # TEXT: counted; the first one goes to syslog
 
 use() { # MAP: gpustat or dcgm-job-map
     map=$1 state=$home/$1 public=$run/$1
-    keys=() staged=() gone=() holders=() logged=()
+    keys=() staged=() gone=()
     labels=yes informs='' unlinks=''
     [[ $map == dcgm-job-map ]] || return # the two settings are about dcgm-exporter
     [[ $mode == info ]] && labels=''
@@ -67,6 +68,7 @@ valid() { # KEY
 # Sets holders from the logs. Where there is none yet, what exporters read begins it: another hook wrote that before us.
 load() {
     local file key line lines held one who
+    holders=() logged=()
     for file in "$state"/* "$public"/*; do
         key=${file##*/}
         [[ ! ${holders[$key]+known} && -f $file && ! -L $file ]] && valid "$key" || continue
@@ -81,7 +83,7 @@ load() {
             held+="$one:${who:-0} "
         done
         holders[$key]=$held logged[$key]=${#lines[@]}
-        [[ $file == "$state"/* || $held == ' ' ]] || begin "$key"
+        [[ ! $lock || $file == "$state"/* || $held == ' ' ]] || begin "$key"
     done
 }
 
@@ -196,7 +198,7 @@ identify_gpus() {
         word=${words[index]} key=''
         if [[ $word == +([0-9]) && ${#word} -le 4 ]]; then
             key=$((10#$word))
-            [[ $numbers == index ]] || look_up "minor $key"
+            [[ $numbers == index ]] || look_up "minor-$key"
         elif [[ $word == @(GPU|MIG)-* ]] && valid "$word"; then
             key=$word
             # DCGM has numbers only. Where the table does not know a whole GPU, Slurm's own number will do.
@@ -212,20 +214,22 @@ identify_gpus() {
 }
 
 # Sets key to what the table that gpu-table wrote has for a UUID, or for the number of a device file.
-look_up() { # UUID | minor NUMBER
+look_up() { # UUID | minor-NUMBER
     local name index minor
-    key=''
-    [[ -r $home/gpus ]] || return
-    while read -r name index minor; do
-        [[ $name == "$1" || "minor $minor" == "$1" ]] && key=$index && return
-    done <"$home/gpus"
-    return 1
+    if ((!${#table[@]})); then
+        while read -r name index minor; do
+            table[$name]=$index
+            [[ ! $minor ]] || table[minor-$minor]=$index
+        done <"$home/gpus"
+    fi
+    key=${table[$1]-}
+    [[ $key ]]
 }
 
 # What the hook took and whether it failed, for the sweeper to publish.
 account() {
     local runs=0 failed=0 spent=0 took=0 now=${EPOCHREALTIME-} file=$home/runs/$hook
-    read -r runs failed spent _ <"$file" || mkdir -p -- "$home/runs"
+    read -r runs failed spent _ <"$file" || [[ -d $home/runs ]] || mkdir -p -- "$home/runs"
     [[ $runs$failed$spent == +([0-9]) ]] || runs=0 failed=0 spent=0
     [[ $now ]] && took=$((${now/[.,]/} - ${started/[.,]/}))
     printf '%d %d %d %d\n' $((runs + 1)) $((failed + (failures > 0))) $((spent + took)) "$took" >"$file"
@@ -265,9 +269,15 @@ take() {
 # An epilog: the job holds none, whatever the environment says of its GPUs.
 give_back() {
     local key
-    identify && locked || return
-    load
+    identify || return
     forget
+    # A job without GPUs most likely has nothing to give back, and to see that needs no lock.
+    [[ ${SLURM_JOB_GPUS-}${CUDA_VISIBLE_DEVICES-} ]] || {
+        load
+        [[ ${holders[*]} == *" $job:"* ]] || return
+    }
+    locked || return
+    load
     for key in "${!holders[@]}"; do
         if [[ ${holders[$key]} == *" $job:"* ]]; then
             drop "$key" "$job"
