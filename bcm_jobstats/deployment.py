@@ -21,6 +21,7 @@ from bcm_jobstats.imaging.originals import SharedOriginals
 from bcm_jobstats.monitoring.targets import Targets
 from bcm_jobstats.plan.generations import Generations
 from bcm_jobstats.site import Site, SiteError
+from bcm_jobstats.slurm import resources as slurm
 from bcm_jobstats.stack import Stack, load, load_definitions
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,7 @@ class Deployment:
         for tree in (*payload.image_trees(self.cluster, self.root), payload.shared_tree(self.root)):
             clear_leftovers(tree.root, tree.manifest)
         headfiles.clear_leftovers(self.root)
+        slurm.clear_leftovers(self.cluster, self.root)
 
     @cached_property
     def producers(self) -> Mapping[str, Producer]:

@@ -20,6 +20,7 @@ from bcm_jobstats.monitoring.targets import FormerTargetsProvider, TargetsProvid
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Former, Provider, Resource
+from bcm_jobstats.slurm import resources as slurm
 
 
 def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
@@ -40,7 +41,9 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
         UpdateProvider(30, 30, bcm, cluster, shared),
         HeadFileProvider(60, 15, bcm, cluster, where.root, there=where.other_head),
         producer_provider(55, 3, bcm, where.producers),
-        TreeProvider(payload.DIRECTORY, 10, 100, [shared]),
+        TreeProvider(payload.HOOK, 12, 40, [shared], types=("file",)),
+        TreeProvider(payload.DIRECTORY, 10, 100, [shared], types=("directory",)),
+        *slurm.providers(bcm, cluster, where.root, where.originals),
     ]
 
 
@@ -50,6 +53,7 @@ def desired(where: Deployment) -> list[Resource]:
     trees, shared = payload.image_trees(where.cluster, where.root), payload.shared_tree(where.root)
     resources = payload.desired(where.stack, placed, where.cluster, trees, shared)
     resources += headfiles.desired(where.stack, where.heads)
+    resources += slurm.desired(where.stack.site, where.cluster, where.root)
     if where.stack.site.bcm.metrics and where.bcm.writes:
         resources += metrics.desired(placed, where.cluster, generic=generic)
     return resources + enablement(where.stack.site, placed, where.cluster, generic=generic)
@@ -72,12 +76,14 @@ def for_apply(where: Deployment, *, adopt: bool = False) -> Plan:
             *headfiles.notes(where.stack, where.cluster, where.heads),
             *_by_hand(where, plan),
             *heads.notes(where.root),
+            *slurm.notes(plan),
             *_sync_note(plan),
         ),
         problems=(
             *_unsupported(where),
             *places.problems(placed),
             *payload.problems(where.stack, placed, where.cluster, where.root),
+            *slurm.problems(where.stack.site, where.cluster, where.root),
         ),
         about=_about(where, adopt="yes" if adopt else "no"),
     )
@@ -87,7 +93,7 @@ def for_destroy(where: Deployment) -> Plan:
     """What `destroy` would do."""
     plan = planner.make(providers(where, destroy=True), [], originals=where.originals.all())
     unreached = headfiles.notes(where.stack, where.cluster, where.heads)
-    notes = (*_sync_note(plan), *payload.missing(where.cluster, where.root), *unreached)
+    notes = (*slurm.notes(plan), *_sync_note(plan), *payload.missing(where.cluster, where.root), *unreached)
     return replace(plan, purpose="destroy", notes=notes, about=_about(where))
 
 
@@ -103,7 +109,7 @@ def for_rollback(where: Deployment, number: Optional[int], *, adopt: bool = Fals
         plan = planner.towards(kinds, {**targets, **registered}, adopt=adopt)
     last = max(generation.number for generation in where.generations.all())
     about = _about(where, generation=str(number or last), adopt="yes" if adopt else "no")
-    return replace(plan, purpose="rollback", notes=tuple(_sync_note(plan)), about=about)
+    return replace(plan, purpose="rollback", notes=(*slurm.notes(plan), *_sync_note(plan)), about=about)
 
 
 def _by_hand(where: Deployment, plan: Plan) -> Iterator[str]:

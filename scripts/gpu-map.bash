@@ -26,7 +26,6 @@ map='' state='' public='' job=- uid=0 lock='' said='' failures=0
 labels=yes informs='' unlinks='' # what this map is made into, and whether empty files go
 keys=() staged=() gone=()
 declare -A holders=() # key -> the jobs that hold the GPU, the last one last: ` <job>:<uid> <job>:<uid> `
-declare -A logged=()  # key -> lines in its log
 declare -A table=()   # UUID or minor-<number of the device file> -> index
 
 problem() { # TEXT: counted; the first one goes to syslog
@@ -68,10 +67,11 @@ valid() { # KEY
 # Sets holders from the logs. Where there is none yet, what exporters read begins it: another hook wrote that before us.
 load() {
     local file key line lines held one who
-    holders=() logged=()
+    holders=()
     for file in "$state"/* "$public"/*; do
         key=${file##*/}
-        [[ ! ${holders[$key]+known} && -f $file && ! -L $file ]] && valid "$key" || continue
+        [[ ! ${holders[$key]+known} && -f $file && ! -L $file ]] || continue
+        valid "$key" || continue
         held=' ' lines=()
         [[ ! -s $file ]] || mapfile -t lines <"$file"
         for line in "${lines[@]}"; do
@@ -82,7 +82,7 @@ load() {
             who=${line#"$one"} who=${who# }
             held+="$one:${who:-0} "
         done
-        holders[$key]=$held logged[$key]=${#lines[@]}
+        holders[$key]=$held
         [[ ! $lock || $file == "$state"/* || $held == ' ' ]] || begin "$key"
     done
 }
@@ -91,8 +91,10 @@ load() {
 begin() { # KEY
     local text='' one
     for one in ${holders[$1]}; do text+=${one/:/ }$'\n'; done
-    ready "$state/.new" && printf '%s' "$text" >"$state/.new/$1.log" && mv -f -- "$state/.new/$1.log" "$state/$1" ||
-        problem "$state/$1: cannot be written; is $run full or read-only?"
+    {
+        ready "$state/.new" && printf '%s' "$text" >"$state/.new/$1.log" &&
+            mv -f -- "$state/.new/$1.log" "$state/$1"
+    } || problem "$state/$1: cannot be written; is $run full or read-only?"
 }
 
 hold() { # KEY JOB UID
@@ -166,8 +168,10 @@ inform() {
         done
     done
     [[ $text ]] && text="# HELP slurm_job_gpu_info Which job holds which GPU, always 1."$'\n'"# TYPE slurm_job_gpu_info gauge"$'\n'$text
-    ready "$state/.new" && ready "$home/textfile" && printf '%s' "$text" >"$new" &&
-        mv -f -t "$home/textfile" -- "$new" || problem "$home/textfile/jobs.prom: cannot be written; is $run full?"
+    {
+        ready "$state/.new" && ready "$home/textfile" && printf '%s' "$text" >"$new" &&
+            mv -f -t "$home/textfile" -- "$new"
+    } || problem "$home/textfile/jobs.prom: cannot be written; is $run full?"
 }
 
 # Sets job and uid from what Slurm says.

@@ -15,7 +15,7 @@ from pathlib import Path
 from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.monitoring.prometheus import up
 from bcm_jobstats.simulator import Simulator, prometheus
-from tests import bench_lab
+from tests import bench_hooks, bench_lab
 from tests.harness import cluster, run
 
 SEED_LATENCY = 90.0
@@ -27,11 +27,18 @@ Row = tuple[str, str, str, str]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    help_ = "times the role is given and taken (default: 7)"
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help=help_)
-    parser.add_argument("--lab", action="store_true", help="the rows of the lab instead: needs root")
+    help_ = f"times the role is given and taken (default: 7), or each hook is run (default: {bench_hooks.ROUNDS})"
+    parser.add_argument("--rounds", type=int, metavar="N", help=help_)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--lab", action="store_true", help="the rows of the lab instead: needs root")
+    which.add_argument("--hooks", action="store_true", help="the rows of Slurm's prologs and epilogs instead")
     args = parser.parse_args()
-    rows = bench_lab.rows() if args.lab else _rows(args.rounds)
+    if args.rounds is not None and args.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if args.hooks:
+        rows = bench_hooks.rows(args.rounds or bench_hooks.ROUNDS)
+    else:
+        rows = bench_lab.rows() if args.lab else _rows(args.rounds or 7)
     head: Row = ("what", "measured", "target", "against the seeds, or in one run")
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
     for row in [head, tuple("-" * width for width in widths), *rows]:

@@ -226,6 +226,13 @@ CLUSTER_NAME = Capability(
     "yes",
     "`cluster` in the site file; init only proposes it",
 )
+WLM_SETTINGS = Capability(
+    "wlm-settings",
+    "bcm-facts §5.2, §5.3: names from public scripts and the manual's list of parameters; JSON's are nowhere",
+    "Does BCM tell etc, version, selecttypeparameters, prologflags and two settings of cgroups of a wlm cluster?",
+    "yes",
+    "what is not told is left out: a plan whose site file names it says so, and doctor calls it unknown",
+)
 HEAD_STATE = Capability(
     "head-state",
     "bcm-facts §10",

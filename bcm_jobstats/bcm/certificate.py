@@ -46,6 +46,8 @@ OF_METRICS = (
     "UPDATE_MONITORING_DATA_PRODUCER_TOKEN",
 )
 """For bcm.metrics."""
+OF_SLURM = ("UPDATE_WLM_CLUSTER_TOKEN",)
+"""For settings under `slurm` in the site file, when applying."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class Wanted:
     key: str
 
 
-def wanted(purpose: str, days: int, folder: str, *, two_heads: bool, metrics: bool) -> Wanted:
+def wanted(purpose: str, days: int, folder: str, *, two_heads: bool, metrics: bool, slurm: bool = False) -> Wanted:
     """What a certificate for `purpose` is to be."""
     tokens = set(OF_READING)
     if purpose == APPLY:
-        tokens |= set(OF_APPLYING) | (set(OF_OTHER_HEAD) if two_heads else set())
+        more = (OF_OTHER_HEAD if two_heads else ()) + (OF_SLURM if slurm else ())
+        tokens |= {*OF_APPLYING, *more}
     if metrics:
         tokens |= set(OF_METRICS) if purpose == APPLY else {"GET_MONITORING_DATA_PRODUCER_TOKEN"}
     name = f"bcm-jobstats-{purpose}"

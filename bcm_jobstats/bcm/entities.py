@@ -100,10 +100,17 @@ class SoftwareImage:
 
 @dataclass(frozen=True)
 class WlmCluster:
-    """A workload manager cluster; the name of a Slurm one is its ClusterName."""
+    """A workload manager cluster; the name of a Slurm one is its ClusterName.
+
+    `etc` is the directory of slurm.conf, `version` Slurm's, each empty when it is not known. `settings` are those of
+    wlmsettings.py that BCM told, by their names in cmsh; of another workload manager there are none.
+    """
 
     name: str
     type: str
+    etc: str = ""
+    version: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

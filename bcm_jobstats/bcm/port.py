@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Optional, Protocol
 
-from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service, WlmCluster
 
 PROBE_ROLE = "generic::bcm-jobstats-probe"
 """The role with which it is tried out whether a new one can be assigned; it is never committed."""
@@ -46,6 +46,10 @@ class Bcm(Protocol):
     def remove_service(self, where: Place, before: Service) -> Optional[Service]:
         """Remove a service; returns what is there afterwards. One of that name with another revision is another one,
         which a role or the category brings."""
+
+    def save_wlm(self, before: WlmCluster, after: WlmCluster) -> Optional[WlmCluster]:
+        """Change settings of a Slurm cluster, those alone that differ; returns what is there afterwards. An empty value
+        clears a setting. CMDaemon then reconfigures or restarts Slurm's daemons (bcm-facts §5.2)."""
 
     def can_assign(self, where: Place, role: str) -> bool:
         """Whether a new generic role can be assigned here: tried and dropped again, never committed."""

@@ -15,6 +15,7 @@ from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
 from bcm_jobstats.cli import common
 from bcm_jobstats.cli.main import BadUsage
 from bcm_jobstats.errors import ExitStatus, JobstatsError
+from bcm_jobstats.slurm import resources
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,9 @@ def run(args: argparse.Namespace) -> ExitStatus:
     cmsh, timeout = process.find(where.root), where.access.timeout
     cluster = CmshBcm(cmsh, timeout).read()
     two = len(heads.names(cluster)) > 1
-    made = certificate.wanted(args.purpose, args.days, folder, two_heads=two, metrics=where.stack.site.bcm.metrics)
+    site = where.stack.site
+    slurm = bool(resources.asked(site))
+    made = certificate.wanted(args.purpose, args.days, folder, two_heads=two, metrics=site.bcm.metrics, slurm=slurm)
     if args.print:
         script = certificate.script(made, certificate.profiles(cmsh, timeout))
         common.put(args, {"commands": script}, "\n".join(["cmsh <<'END'", *script, "END"]))

@@ -1,17 +1,22 @@
-"""Look for what is wrong, read-only. Exit status 1 when something is.
+"""Look for what is wrong, read-only. Exit status 1 when an error is found; warnings and notes leave it 0.
 
-Without options: the private keys of BCM's certificates. With --contract: does BCM still behave as when it was probed?
-Run that after an upgrade of BCM.
+Without options: the private keys of BCM's certificates, and whether Slurm is configured as job statistics need it.
+With --contract: does BCM still behave as when it was probed? Run that after an upgrade of BCM.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from bcm_jobstats.checks import contract, keys
 from bcm_jobstats.cli import common
 from bcm_jobstats.deployment import Deployment
-from bcm_jobstats.errors import ExitStatus
+from bcm_jobstats.errors import ExitStatus, JobstatsError
+from bcm_jobstats.slurm import reading
+from bcm_jobstats.slurm.findings import ERROR, NOTE, SEVERITIES, Finding
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,14 +27,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Check."""
     where = common.deployment(args, lenient=True)
-    return _contract(args, where) if args.contract else _keys(args, where)
+    return _contract(args, where) if args.contract else _preflight(args, where)
 
 
-def _keys(args: argparse.Namespace, where: Deployment) -> ExitStatus:
-    found = list(keys.problems(where.root, where.access.key))
-    document = [{"file": p.subject, "cause": p.cause, "remedy": p.remedy} for p in found]
-    common.put(args, document, "\n".join(map(str, found)) or "Private keys: no problem found.")
-    return ExitStatus.FAILED if found else ExitStatus.OK
+def _preflight(args: argparse.Namespace, where: Deployment) -> ExitStatus:
+    found = [Finding(ERROR, *problem.args) for problem in keys.problems(where.root, where.access.key)]
+    with common.busy(args, "Reading the cluster"):
+        checks, about_slurm = _slurm(where)
+    found += about_slurm
+    common.put(args, {"checks": 1 + checks, "findings": [asdict(one) for one in found]}, _text(1 + checks, found))
+    return ExitStatus.FAILED if any(one.severity == ERROR for one in found) else ExitStatus.OK
+
+
+def _slurm(where: Deployment) -> tuple[int, list[Finding]]:
+    try:
+        wlms = where.bcm.read().wlms
+    except JobstatsError as error:
+        cause = f"{error.cause}: nothing of Slurm was checked"
+        return 0, [Finding(ERROR, error.subject, cause, error.remedy)]
+    return reading.examine(where.stack.site, wlms.values(), where.root)
+
+
+def _text(checks: int, found: Sequence[Finding]) -> str:
+    """The findings by severity, the worst first, and a line that counts them."""
+    counts = Counter(one.severity for one in found)
+    groups = [
+        f"{severity}s:\n" + "\n".join(f"  {one}" for one in found if one.severity == severity)
+        for severity in SEVERITIES
+        if counts[severity]
+    ]
+    told = [f"{counts[one]} {one}{'s' * (counts[one] > 1)}" for one in SEVERITIES if counts[one]]
+    clean = ["no problem found"] if counts.keys() <= {NOTE} else []
+    made = f"{checks} check{'s' * (checks > 1)}"
+    return "\n\n".join([*groups, f"{', '.join([made, *clean, *told])}."])
 
 
 def _contract(args: argparse.Namespace, where: Deployment) -> ExitStatus:

@@ -25,11 +25,12 @@ COMMANDS = {
     "generations": "list the runs that changed something",
     "drift": "plan for cron and monitoring: exit status 2 when something differs",
     "status": "what runs where: node, role, services, target, scraped",
-    "doctor": "look for what is wrong: private keys; --contract: BCM's behaviour after an upgrade",
+    "doctor": "look for what is wrong: private keys, Slurm's settings; --contract: BCM's behaviour after an upgrade",
     "probe": "answer, read-only, what only a head node can tell about BCM; save the transcript",
     "certificate": "a certificate for bcm-jobstats with no more rights than it needs",
+    "hooks": "Slurm's prologs and epilogs: list, show",
     "targets": "Prometheus targets: list, sync",
-    "prometheus": "Prometheus configuration: render",
+    "prometheus": "Prometheus configuration: render, rules",
     "simulator": "a simulated BCM to try it on: start, stop, status",
 }
 REMEDIES = {

@@ -12,6 +12,9 @@ from bcm_jobstats.site import Problem, Site, SiteError
 from bcm_jobstats.site.problems import did_you_mean
 from bcm_jobstats.stack import RoleSpec
 
+JOBS = "slurmclient"
+"""The role of nodes that run jobs (bcm-facts §3.1)."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -62,6 +65,7 @@ def notes(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
         elif not placement.nodes:
             yield f"{role} has no nodes yet; when you give it some, run apply again so that their image gets the files"
         yield from _shadowed(cluster, placement)
+    yield from _jobs_on_heads(cluster, placed)
 
 
 def problems(placed: Sequence[Placement]) -> Iterator[str]:
@@ -138,3 +142,12 @@ def _shadowed(cluster: Cluster, placement: Placement) -> Iterator[str]:
                 f"{where} has a role {other.name} of its own with services {', '.join(other.services) or '(none)'}: "
                 f"on {some} BCM takes one of the two, by priority"
             )
+
+
+def _jobs_on_heads(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
+    """Hooks travel in software images; a role of ours that would reach a head is told by `problems`."""
+    reached = {node.name for placement in placed for node in placement.nodes}
+    carriers = {node.name for where in cluster.places_with(JOBS) for node in cluster.members(where) if node.is_head}
+    heads = sorted(carriers - reached) if any(placement.role.hooks for placement in placed) else []
+    if heads:
+        yield f"head node {', '.join(heads)} runs jobs itself ({JOBS}) and has no software image: no hook ties its GPUs"

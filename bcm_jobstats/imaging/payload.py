@@ -10,13 +10,15 @@ from pathlib import Path
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.enable.places import Placement
 from bcm_jobstats.imaging.manifest import Manifest
-from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST, MANAGED, Tree, directory_state, file_state
+from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST, MANAGED, Tree, directory_state, file_state, link_state
 from bcm_jobstats.imaging.update import PAYLOAD
 from bcm_jobstats.plan.resource import Resource
-from bcm_jobstats.stack import Stack
+from bcm_jobstats.stack import PayloadFile, Stack
 
 DIRECTORY = "directory"
 """The kind of the folders on shared storage: the last of ours to go, for they hold the record of what nodes got."""
+HOOK = "hook"
+"""The kind of Slurm's hooks on shared storage: there before a node gets a link to one, gone after the links."""
 SHARED = "shared"
 RECORD = "/cm/shared/apps/jobstats/manifest.json"
 
@@ -57,9 +59,11 @@ def desired(
     """Files and user of every image, the update of its nodes, and the folders on shared storage."""
     by_image = roles_by_image(stack, placed, cluster)
     resources = list(_shared(stack, shared)) if by_image else []
+    for hook in stack.shared_hooks({role for roles in by_image.values() for role in roles}, cluster.version):
+        resources.append(_file(HOOK, shared, hook))
     for tree in images:
         if tree.name in by_image:
-            resources += _image(stack, tree, by_image[tree.name])
+            resources += _image(stack, tree, by_image[tree.name], cluster.version)
     resources += _updates(stack, resources, set(by_image), cluster)
     return resources
 
@@ -97,11 +101,15 @@ def _shared(stack: Stack, shared: Tree) -> Iterator[Resource]:
         yield Resource(DIRECTORY, f"{shared.name}:{folder}", directory_state(0o755, user), mark=MANAGED, whole=True)
 
 
-def _image(stack: Stack, tree: Tree, roles: set[str]) -> Iterator[Resource]:
+def _file(kind: str, tree: Tree, file: PayloadFile) -> Resource:
+    return Resource(kind, f"{tree.name}:{file.path}", file_state(file.content, file.mode), mark=MANAGED, whole=True)
+
+
+def _image(stack: Stack, tree: Tree, roles: set[str], version: str) -> Iterator[Resource]:
     for file in stack.payload(roles):
-        yield Resource(
-            "file", f"{tree.name}:{file.path}", file_state(file.content, file.mode), mark=MANAGED, whole=True
-        )
+        yield _file("file", tree, file)
+    for link in stack.links(roles, version):
+        yield Resource("file", f"{tree.name}:{link.path}", link_state(link.target), mark=MANAGED, whole=True)
     for path, line in stack.system_user().items():
         # Not every distribution has gshadow, and a file of that kind is not ours to make.
         if (tree.root / path).exists():

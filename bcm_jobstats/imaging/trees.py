@@ -1,4 +1,4 @@
-"""Files and directories of software images and of shared storage, as resources."""
+"""Files, symbolic links and directories of software images and of shared storage, as resources."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Optional
 
 from bcm_jobstats.errors import JobstatsError
@@ -59,20 +59,31 @@ class Tree:
 
 
 class TreeProvider:
-    """Resources named `tree:/absolute/path`, with `type` file or directory, `content`, `mode`, `owner` and `managed`.
+    """Resources named `tree:/absolute/path`, with `type` file, symlink or directory, `content` or `target`, `mode`,
+    `owner` and `managed`.
 
     `owner` is a numeric `uid:gid`; it is applied and compared only by root. `managed` is whether it is in the manifest.
     """
 
-    def __init__(self, kind: str, rank: int, rank_down: int, trees: Collection[Tree]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        rank: int,
+        rank_down: int,
+        trees: Collection[Tree],
+        types: Collection[str] = ("file", "symlink", "directory"),
+    ) -> None:
+        """`types`: which entries of a manifest are of this kind, where two kinds share one."""
         self.kind, self.rank, self.rank_down = kind, rank, rank_down
         self.trees = {tree.name: tree for tree in trees}
+        self.types = types
 
     def read(self, names: Collection[str]) -> Mapping[str, Found]:
         """See Provider."""
         found: dict[str, Found] = {}
         for tree in self.trees.values():
-            recorded = Manifest(tree.root, tree.manifest).entries
+            entries = Manifest(tree.root, tree.manifest).entries
+            recorded = {path: entry for path, entry in entries.items() if entry["type"] in self.types}
             wanted = {name.partition(":")[2] for name in names if name.startswith(f"{tree.name}:")}
             for path in sorted(wanted | set(recorded)):
                 values = _look(tree.locate(path), recorded.get(path))
@@ -125,6 +136,9 @@ class TreeProvider:
         owner = "-o {} -g {}".format(*_owner(after))
         if after["type"] == "directory":
             return [f"install -d {owner} -m {mode} {shown}"]
+        if after["type"] == "symlink":
+            parent = shlex.quote(str(PurePosixPath(tree.shown.rstrip("/") + path).parent))
+            return [f"mkdir -p {parent}", f"ln -sfT {shlex.quote(after['target'])} {shown}"]
         body = after["content"].rstrip("\n")
         return [f"install -D {owner} -m {mode} /dev/stdin {shown} <<'END-OF-FILE'\n{body}\nEND-OF-FILE"]
 
@@ -142,6 +156,11 @@ def file_state(content: bytes, mode: int, owner: str = "0:0") -> dict[str, Any]:
     """The wanted state of a file; `owner` is `uid:gid`."""
     text = content.decode("utf-8", "surrogateescape")
     return {"type": "file", "content": text, "mode": f"{mode:04o}", "owner": owner, MANAGED: True}
+
+
+def link_state(target: str, owner: str = "0:0") -> dict[str, Any]:
+    """The wanted state of a symbolic link; a link has no mode of its own."""
+    return {"type": "symlink", "target": target, "mode": "0777", "owner": owner, MANAGED: True}
 
 
 def directory_state(mode: int, owner: str = "0:0") -> dict[str, Any]:
@@ -181,6 +200,8 @@ def _put(target: Path, state: State) -> None:
         temporary = target.with_name(f".{target.name}.bcm-jobstats")
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(state["target"])
+        if os.geteuid() == 0:
+            os.chown(temporary, *_owner(state), follow_symlinks=False)
         temporary.replace(target)
     elif state["type"] == "directory":
         target.mkdir(exist_ok=True)
@@ -194,7 +215,9 @@ def _put(target: Path, state: State) -> None:
 
 def _entry(after: State) -> dict[str, Any]:
     entry = {key: after[key] for key in ("type", "mode", "owner")}
-    if after["type"] == "file":
+    if after["type"] == "symlink":
+        entry["target"] = after["target"]
+    elif after["type"] == "file":
         entry["sha256"] = hashlib.sha256(after["content"].encode("utf-8", "surrogateescape")).hexdigest()
     return entry
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bcm_jobstats.errors import ExitStatus, JobstatsError
+from bcm_jobstats.monitoring import rules
 from bcm_jobstats.site import Site
 
 REFRESH = "5s"
@@ -29,6 +30,7 @@ def configuration(site: Site) -> str:
     interval = str(site.prometheus.scrape_interval)
     document: dict[str, Any] = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+        **({"rule_files": [rules.FILE]} if rules.wanted(site) else {}),
         "scrape_configs": [
             {
                 "job_name": "jobstats",

@@ -33,9 +33,9 @@ def make(
 ) -> Plan:
     """The plan from what is there to `wanted`.
 
-    What is there and not ours is a conflict unless `adopt`; ours and no longer wanted is removed, or put back to
-    its state in `originals` (address -> state) when it was adopted from an administrator. `again` are addresses
-    that an unfinished run may have left half done: those with triggers act again.
+    What is there and not ours is a conflict unless `adopt`, or unless it is a setting; ours and no longer wanted is
+    removed, or put back to its state in `originals` (address -> state) when it was adopted from an administrator.
+    `again` are addresses that an unfinished run may have left half done: those with triggers act again.
     """
     readings = read(providers, wanted)
     changes: list[Change] = []
@@ -106,7 +106,7 @@ def _compare(resource: Resource, found: Found | None, *, adopt: bool) -> Change 
     # The mark always differs on a thing that is not ours; when the rest is as wanted there is nothing to do.
     if not differing - {resource.mark}:
         return None
-    if adopt:
+    if adopt or found.setting:
         return Change(ADOPT, resource.address, found.values, after)
     return Conflict(resource.address, found.values, resource.values)
 
@@ -128,7 +128,8 @@ def _restore(address: str, found: Found | None, former: Former, *, adopt: bool) 
     if not found.ours:
         if target is None or found.values == target:
             return None
-        return Change(ADOPT, address, found.values, target) if adopt else Conflict(address, found.values, target)
+        taken = adopt or found.setting
+        return Change(ADOPT, address, found.values, target) if taken else Conflict(address, found.values, target)
     current = found.values
     if target is None:
         return Change(DELETE, address, current, None)

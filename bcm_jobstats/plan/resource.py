@@ -36,10 +36,15 @@ class Resource:
 
 @dataclass(frozen=True)
 class Found:
-    """What exists now: every field that can be read, and whether it carries our mark."""
+    """What exists now: every field that can be read, and whether it carries our mark.
+
+    `setting`: it is a setting of something that is not ours and has some value always. That another one is wanted is
+    enough to take it over; what it was is kept like that of any other thing that is taken over.
+    """
 
     values: State
     ours: bool
+    setting: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from bcm_jobstats.site.schema import Site
 
 BCM_PORTS = {8081: "CMDaemon"}
 """Ports taken on every node that BCM manages (bcm-facts §9)."""
+TEXTFILE = "node_exporter"
+"""The exporter that serves what the hooks write as metrics."""
 
 
 class KnownExporter(Protocol):
@@ -26,6 +28,10 @@ class KnownExporter(Protocol):
     @property
     def port(self) -> int:
         """The port the definition gives it."""
+
+    @property
+    def hooks(self) -> Optional[str]:
+        """The name of the hooks of Slurm that it needs."""
 
 
 class Known(Protocol):
@@ -43,6 +49,7 @@ def problems(site: Site, known: Optional[Known]) -> Iterator[Problem]:
         yield from _unknown_names(site, known)
         yield from _ports(site, known)
         yield from _empty_roles(site, known)
+        yield from _job_map(site, known)
 
 
 def _problem(site: Site, path: str, cause: str, remedy: str) -> Problem:
@@ -118,3 +125,11 @@ def _empty_roles(site: Site, known: Known) -> Iterator[Problem]:
         if role.enabled and name in roles - busy:
             remedy = f"enable one, or set roles.{name}.enabled to false"
             yield _problem(site, f"roles.{name}", "all exporters of this role are disabled", remedy)
+
+
+def _job_map(site: Site, known: Known) -> Iterator[Problem]:
+    """The metric that mode info and both stand for is served by node_exporter's textfile collector (peers C7)."""
+    there = enabled(site, known) if site.hooks.enabled and site.job_map.mode != "label" else []
+    if TEXTFILE not in there and any(known.exporters[name].hooks == "dcgm" for name in there):
+        cause = f"slurm_job_gpu_info is served by {TEXTFILE}, which the site does not run"
+        yield _problem(site, "job_map.mode", cause, "enable it, or set mode: label")

@@ -6,9 +6,20 @@ from pathlib import Path
 
 from bcm_jobstats.site import Site, SiteError, load_site
 from bcm_jobstats.stack.definitions import Definitions, Exporter, load_definitions
-from bcm_jobstats.stack.model import PayloadFile, RoleSpec, Stack
+from bcm_jobstats.stack.files import PayloadFile, PayloadLink
+from bcm_jobstats.stack.model import RoleSpec, Stack
 
-__all__ = ["Definitions", "Exporter", "PayloadFile", "RoleSpec", "Stack", "load", "load_definitions", "load_site"]
+__all__ = [
+    "Definitions",
+    "Exporter",
+    "PayloadFile",
+    "PayloadLink",
+    "RoleSpec",
+    "Stack",
+    "load",
+    "load_definitions",
+    "load_site",
+]
 
 OWN = "etc/bcm-jobstats/overlays.d"
 """Where a site keeps definitions of its own, below the root."""

@@ -29,7 +29,17 @@ VARIABLE = kinds.Text(
 )
 
 
-RESERVED = {"cmd", "munge", "nvidia-dcgm", "nvidia-dcgm-exporter", "nvidia-persistenced", "slurmctld", "slurmd", "sshd"}
+RESERVED = {
+    "cmd",
+    "jobstats-sweep",
+    "munge",
+    "nvidia-dcgm",
+    "nvidia-dcgm-exporter",
+    "nvidia-persistenced",
+    "slurmctld",
+    "slurmd",
+    "sshd",
+}
 """Services of BCM, Slurm, NVIDIA and the system that a unit of ours must not hide (/etc before /usr/lib)."""
 
 
@@ -50,6 +60,9 @@ class Exporter:
     )
     environment: Mapping[str, str] = setting({}, MapOf(VARIABLE, words.ARGUMENT), "Its environment; jinja2 likewise.")
     gpu: bool = setting(False, words.SWITCH, "Whether it needs the NVIDIA devices.")
+    hooks: Optional[str] = optional(
+        kinds.Choice("jobstats", "dcgm"), "The hooks of Slurm whose maps it reads: /run/gpustat or /run/dcgm-job-map."
+    )
     memory: str = setting("256M", words.MEMORY, "The most memory it may take; from three quarters on it is slowed.")
     cpu: str = setting("50%", words.CPU, "The most CPU time it may take; 100% is one core.")
     after: tuple[str, ...] = setting((), ListOf(UNIT), "Units that start before it.")

@@ -13,22 +13,11 @@ from bcm_jobstats import data
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.site import Role, Site
 from bcm_jobstats.site.checks import enabled, port_of
-from bcm_jobstats.stack import render, targets
+from bcm_jobstats.stack import hooks, render, targets
 from bcm_jobstats.stack.definitions import Definitions, Exporter
+from bcm_jobstats.stack.files import LIBRARY, UNITS, PayloadFile, PayloadLink, script
 
-UNITS = "/etc/systemd/system"
-LIBRARY = "/usr/lib/bcm-jobstats"
 TARGETS = "/etc/bcm-jobstats/targets"
-
-
-@dataclass(frozen=True)
-class PayloadFile:
-    """A file on the node: absolute path, content and mode. Its owner and group have the same name."""
-
-    path: str
-    content: bytes
-    mode: int = 0o644
-    owner: str = "root"
 
 
 @dataclass(frozen=True)
@@ -53,6 +42,11 @@ class RoleSpec:
     def services(self) -> tuple[str, ...]:
         """Its services in the order they start: targets are registered once the exporters run."""
         return (*(exporter.name for exporter in self.exporters), self.target_service)
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The names of the hooks that its exporters need (see stack.hooks)."""
+        return tuple(name for name in hooks.NAMES if name in {exporter.hooks for exporter in self.exporters})
 
     @property
     def overlay(self) -> Optional[str]:
@@ -83,6 +77,8 @@ class Stack:
         for name in ("role", "binary", "memory", "cpu"):
             if own and getattr(own, name) is not None:
                 changes[name] = getattr(own, name)
+        if not self.site.hooks.enabled:
+            changes["hooks"] = None
         return dataclasses.replace(exporter, **changes)
 
     def roles(self) -> tuple[RoleSpec, ...]:
@@ -108,7 +104,8 @@ class Stack:
     def payload(self, names: Collection[str]) -> tuple[PayloadFile, ...]:
         """Every file that nodes with the roles `names` need, sorted by path."""
         roles = [role for role in self.roles() if role.name in names]
-        files = [PayloadFile(f"{LIBRARY}/jobstats-target", _script("jobstats-target"), 0o755)] if roles else []
+        files = [PayloadFile(f"{LIBRARY}/jobstats-target", script("jobstats-target"), 0o755)] if roles else []
+        files += hooks.files(self.site, self.hooks(names)) if roles else ()
         for role in roles:
             files += [self._exporter_unit(exporter) for exporter in role.exporters]
             files.append(self._target_unit(role))
@@ -116,6 +113,19 @@ class Stack:
                 PayloadFile(f"{TARGETS}/{role.name}.json", targets.template(self.site.cluster, role.exporters))
             )
         return tuple(sorted(files, key=lambda one: one.path))
+
+    def hooks(self, names: Collection[str]) -> tuple[str, ...]:
+        """The names of the hooks that nodes with the roles `names` need (see stack.hooks)."""
+        needed = {hook for role in self.roles() if role.name in names for hook in role.hooks}
+        return tuple(name for name in hooks.NAMES if name in needed)
+
+    def links(self, names: Collection[str], version: str) -> tuple[PayloadLink, ...]:
+        """Every symbolic link that nodes with the roles `names` need; `version` is BCM's."""
+        return tuple(hooks.links(self.site, self.hooks(names), version))
+
+    def shared_hooks(self, names: Collection[str], version: str) -> tuple[PayloadFile, ...]:
+        """The hooks on shared storage that nodes with the roles `names` need; `version` is BCM's."""
+        return tuple(hooks.shared(self.site, self.hooks(names), version))
 
     def _exporter_unit(self, exporter: Exporter) -> PayloadFile:
         values = {"exporter": exporter, "site": self.site, "command": [exporter.binary, *exporter.arguments]}
@@ -149,7 +159,9 @@ class Stack:
         files: dict[str, tuple[str, ...]] = {}
         for role in self.roles():
             files.update({exporter.name: (f"{UNITS}/{exporter.name}.service",) for exporter in role.exporters})
-            own = (f"{TARGETS}/{role.name}.json", f"{LIBRARY}/jobstats-target")
+            own = [f"{TARGETS}/{role.name}.json", f"{LIBRARY}/jobstats-target"]
+            # The timer of the sweeper comes and goes with the services of the role.
+            own += [f"{UNITS}/{hooks.SWEEP}.{suffix}" for suffix in ("service", "timer") if role.hooks]
             files[role.target_service] = (f"{UNITS}/{role.target_service}.service", *own)
         return files
 
@@ -170,9 +182,3 @@ class Stack:
         """
         directory = PurePosixPath(self.site.targets.directory)
         return (str(directory), str(directory.parent / targets.STAGING))
-
-
-def _script(name: str) -> bytes:
-    """A script of ours with the header behind its first line."""
-    first, rest = (data.path("scripts") / name).read_bytes().split(b"\n", 1)
-    return first + b"\n# " + render.HEADER.encode() + b"\n" + rest

@@ -118,7 +118,9 @@ def test_what_is_there_is_read(furnished: Bcm, simulator: Simulator) -> None:
     assert found.overlays["wlm-headnode-submit"].priority == 600
     assert found.categories["dgx-h100"] == Category("dgx-h100", "dgx-image")
     assert found.images["dgx-image"] == SoftwareImage("dgx-image", "/cm/images/dgx-image")
-    assert found.wlms == {"slurm": WlmCluster("slurm", "slurm")}
+    etc = "var/etc/slurm" if found.version.startswith("10") else "etc/slurm"  # bcm-facts §5.2
+    settings = {"selecttypeparameters": "", "prologflags": "Alloc", "constraincores": "yes", "constrainramspace": "no"}
+    assert found.wlms == {"slurm": WlmCluster("slurm", "slurm", f"/cm/shared/apps/slurm/{etc}", "24.11", settings)}
     assert sorted(found.nodes) == ["bcm-head", "dgx-01", "dgx-02", "dgx-03", "dgx-04", "login-01"]
     assert found.nodes["bcm-head"].is_head and not found.nodes["dgx-01"].is_head
     assert {name: found.image_of(node) for name, node in found.nodes.items() if not node.is_head} == {

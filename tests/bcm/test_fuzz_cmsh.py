@@ -50,6 +50,7 @@ configurationoverlay; add jobstats; set priority 510; set nodes dgx-01 dgx-02 dg
 set categories odd-1 login; set revision "bcm-jobstats 1"; roles; assign generic::jobstats
 set services node_exporter cgroup_exporter; set revision "bcm-jobstats 1"; commit
 configurationoverlay; add empty; set priority -1; commit
+wlm; use slurm; set prologflags Alloc Contain; set selecttypeparameters CR_Core_Memory; commit
 device; use dgx-02; roles; assign generic::jobstats; set services other; ..; ..; commit
 device; use dgx-03; set softwareimage login-image; roles; assign generic::x; assign login; commit
 """.strip().splitlines()
@@ -231,6 +232,48 @@ def strict_objects(text: str) -> Cluster:
         raise NotUnderstood(str(error)) from error
 
 
+SLOTS = ("etc", "version", "selecttypeparameters", "prologflags", "constraincores", "constrainramspace")
+
+
+def strict_wlms(cluster: Cluster, text: str) -> tuple[Cluster, str]:
+    """Seven lines with the name of a Slurm cluster and one value each between them; what is left of the text."""
+    lines = [line for line in text.split("\n") if not EVENT_LINE.match(line)]
+    wlms = dict(cluster.wlms)
+    for name in [name for name, wlm in wlms.items() if wlm.type == "slurm" and scripts.can_be_sent(name)]:
+        values = []
+        while lines and not lines[0].strip():
+            del lines[0]
+        if not lines or lines.pop(0).strip() != name:
+            raise NotUnderstood(name)
+        for _ in SLOTS:
+            at = next((number for number, line in enumerate(lines) if line.strip() == name), None)
+            if at is None:
+                raise NotUnderstood(name)
+            values.append(" ".join(line.strip() for line in lines[:at] if line.strip()))
+            del lines[: at + 1]
+        wlms[name] = strict_wlm(wlms[name], dict(zip(SLOTS, values)))
+    if "Version Information" not in map(str.strip, lines):
+        raise NotUnderstood("no version")
+    return replace(cluster, wlms=wlms), "\n".join(lines)
+
+
+def strict_wlm(wlm: WlmCluster, told: dict[str, str]) -> WlmCluster:
+    settings = {}
+    flags = "Alloc Contain DeferBatch ForceRequeueOnFail NoHold RunInJob Serial X11".lower().split()
+    words = told["selecttypeparameters"].replace(",", " ").split()
+    if all(re.match("[A-Z][A-Z]", word) and not re.search("[^A-Za-z_]", word) for word in words):
+        settings["selecttypeparameters"] = ",".join(words)
+    words = told["prologflags"].replace(",", " ").split()
+    if all(word.lower() in flags for word in words):
+        settings["prologflags"] = ",".join(words)
+    for name in SLOTS[4:]:
+        with contextlib.suppress(NotUnderstood):
+            settings[name] = "yes" if yes(told[name].strip()) else "no"
+    etc = told["etc"] if told["etc"][:1] == "/" and told["etc"].isprintable() else ""
+    known = re.fullmatch("[0-9][0-9][.][0-9][0-9]([.-][0-9A-Za-z.-]+)?", told["version"])
+    return replace(wlm, etc=etc, version=told["version"] if known else "", settings=settings)
+
+
 def owners(cluster: Cluster) -> list[Place]:
     overlays = [Place(OVERLAY, name) for name in cluster.overlays]
     return overlays + [Place(CATEGORY, name) for name in cluster.categories]
@@ -307,7 +350,8 @@ def strict(session: Session, number: int, text: str) -> Cluster:
     """What `session.read` has to tell, or NotUnderstood. What the product asks depends on what it read before: where
     the second reader comes to other questions than were answered, so does the product (a KeyError of `told`)."""
     texts = [*session.texts[:number], text, *session.texts[number + 1 :]]
-    cluster, left = strict_assigned(strict_objects(texts[0]), texts[1])
+    cluster, rest = strict_wlms(strict_objects(texts[0]), texts[1])
+    cluster, left = strict_assigned(cluster, rest)
     if left:
         if len(texts) == 3:
             raise NotUnderstood("other questions")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from copy import deepcopy
@@ -194,11 +195,19 @@ def strict(told: Told) -> Cluster:
         {name: Category(name, image(one, images)) for name, one in categories.items()},
         {name: node(name, one, categories, images, states) for name, one in devices.items()},
         {name: SoftwareImage(name, field(one, "path", str)) for name, one in images.items()},
-        {name: WlmCluster(name, wlm_type(field(one, "childType", str))) for name, one in wlms.items()},
+        {name: wlm(name, one) for name, one in wlms.items()},
         {where: names for where, (names, _) in roles.items() if names},
         {where: generic for where, (_, generic) in roles.items() if generic},
         {where: found for where, found in services.items() if found},
     )  # fmt: skip
+
+
+def wlm(name: str, one: dict[str, Any]) -> WlmCluster:
+    """The recorded answers have a version, and no settings."""
+    kind = wlm_type(field(one, "childType", str))
+    told = next((one[key] for key in reversed(one) if key.lower() == "version"), None)
+    known = kind == "slurm" and isinstance(told, str) and re.fullmatch(r"[0-9]{2}\.[0-9]{2}([.-][-.A-Za-z0-9]+)?", told)
+    return WlmCluster(name, kind, "", told if known and isinstance(told, str) else "")
 
 
 def wlm_type(kind: str) -> str:

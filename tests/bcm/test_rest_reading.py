@@ -92,7 +92,7 @@ EXPECTED = Cluster(
         "switch01": Node("switch01", "EthernetSwitch", status="DOWN"),
     },
     images={name: SoftwareImage(name, f"/cm/images/{name}") for name in ("default-image", "dgx-image")},
-    wlms={"slurm": WlmCluster("slurm", "slurm")},
+    wlms={"slurm": WlmCluster("slurm", "slurm", version="24.11")},
     roles={
         Place(OVERLAY, "slurm-client"): ("slurmclient",),
         Place(OVERLAY, "jobstats"): (JOBSTATS,),
@@ -218,6 +218,33 @@ def test_a_cmdaemon_that_does_not_tell_of_workload_managers() -> None:
     told = recorded("bcm11")
     del told[WLMS]
     assert read(told).wlms == {}
+
+
+SETTINGS: dict[str, tuple[dict[str, Any], WlmCluster]] = {
+    "camel case": (
+        {"etc": "/cm/e", "selectTypeParameters": "CR_Core", "prologFlags": ["Alloc", "X11"],
+         "cgroups": {"constrainCores": True, "constrainRAMSpace": False}},
+        WlmCluster("slurm", "slurm", "/cm/e", "24.11", {"selecttypeparameters": "CR_Core", "prologflags": "Alloc,X11",
+                                                        "constraincores": "yes", "constrainramspace": "no"}),
+    ),
+    "small letters, flags as words": (
+        {"selecttypeparameters": "", "cgroups": {"constraincores": "no", "constrainramspace": "YES"}},
+        WlmCluster("slurm", "slurm", "", "24.11", {"selecttypeparameters": "", "constraincores": "no",
+                                                   "constrainramspace": "yes"}),
+    ),
+    "of forms that are not known": (
+        {"etc": [5], "version": 24.11, "selectTypeParameters": 3, "prologFlags": [1], "cgroups": [1]},
+        WlmCluster("slurm", "slurm"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "found"), SETTINGS.values(), ids=SETTINGS)
+def test_settings_of_slurm_are_read_whatever_their_keys_look_like(told: dict[str, Any], found: WlmCluster) -> None:
+    """bcm-facts §5.2, §5.3: no public text has the keys. What is not understood is not told, and in nobody's way."""
+    answers = recorded("bcm11")
+    answers[WLMS][0].update(told)
+    assert read(answers).wlms == {"slurm": found}
 
 
 @pytest.mark.parametrize("call", list(recorded("bcm11")))

@@ -66,7 +66,7 @@ def test_each_question_finds_out_how_this_bcm_behaves(simulator: Simulator, name
 
 
 def test_every_doubt_is_asked_and_nothing_is_changed(simulator: Simulator) -> None:
-    """bcm-facts §13; §5.1: the prolog is read, too."""
+    """bcm-facts §13; §5.1: the prolog is read, too; §5.2, §5.3: settings of Slurm."""
     before = snapshot(simulator.directory)
     told = probed(simulator)
     assert list(told) == [capability.name for capability in ALL]
@@ -214,6 +214,23 @@ def test_no_right_is_too_many(simulator: Simulator, token: str) -> None:
         simulator.cmsh, scripts.restart_services("dgx-h100", ["node_exporter"]), 30.0, options=options
     ).text
     assert any(statuses) or '"none"' in told or "does not allow" in restarted
+
+
+def test_settings_of_slurm_need_a_right_of_their_own(simulator: Simulator) -> None:
+    """AM11 Table J. It is asked for only where the site file names one."""
+    file = simulator.directory / "etc/bcm-jobstats/site.yaml"
+    plain, setting = file.read_text(), "slurm: {constrain_ram: true}\n"
+    file.write_text(plain + setting)
+    certified(simulator, "apply")
+    file.write_text(file.read_text() + setting)
+    assert run(simulator.directory, "apply", "--yes", "-q").status == 0
+    assert run(simulator.directory, "destroy", "--yes", "-q").status == 0
+    cmsh(simulator, "profile; use bcm-jobstats-apply; removefrom tokens UPDATE_WLM_CLUSTER_TOKEN; commit")
+    outcome = run(simulator.directory, "apply", "--yes", "-q")
+    assert outcome.status == 1 and "wlm cluster slurm" in outcome.err
+    file.write_text(plain)
+    printed = run(simulator.directory, "certificate", "--print").out
+    assert "GET_WLM_CLUSTER_TOKEN" in printed and "UPDATE_WLM_CLUSTER_TOKEN" not in printed
 
 
 def test_the_commands_for_the_certificate_can_be_printed(simulator: Simulator) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from bcm_jobstats.bcm import certificate
-from bcm_jobstats.bcm.cmsh import assignments, producers, reading, scripts
+from bcm_jobstats.bcm.cmsh import assignments, producers, reading, scripts, wlm
 from bcm_jobstats.bcm.entities import (
     CATEGORY,
     NODE,
@@ -21,11 +21,12 @@ from bcm_jobstats.bcm.entities import (
     Place,
     Producer,
     Service,
+    WlmCluster,
 )
 
 FORMS = {
     "modes": (r"(configurationoverlay|category|device|softwareimage|wlm|profile|cert|main|monitoring setup|home|\.\.)"),
-    "submodes": r"(roles|services|nodeexecutionfilters)",
+    "submodes": r"(roles|services|nodeexecutionfilters|cgroups)",
     "one-off": r"(configurationoverlay|category|softwareimage|wlm|device) list .*|main versioninfo",
     "list": r"list -f [a-z]+:\d+(,[a-z]+:\d+)* -d \{\}",
     "get": r"get [a-z]+",
@@ -39,6 +40,8 @@ FORMS = {
 PLACES = (Place(OVERLAY, "o"), Place(CATEGORY, "c"), Place(NODE, "n1"))
 ROLE, SERVICE = GenericRole("generic::r", ("a", "b"), "ours"), Service("s", True, True, "ours")
 PRODUCER = Producer("p", ("http://localhost:9100/metrics",), PLACES, "ours")
+WLM = WlmCluster("s", "slurm", settings={"constrainramspace": "no", "selecttypeparameters": "CR_Core"})
+WLM_CHANGED = WlmCluster("s", "slurm", settings={"constrainramspace": "yes", "selecttypeparameters": ""})
 CLUSTER = Cluster(
     "11.0", {"o": Overlay("o")}, {"c": Category("c", "i")}, {"n1": Node("n1", "PhysicalNode", "c")}, {}, {}
 )
@@ -61,6 +64,8 @@ SENT: dict[str, Sequence[str]] = {
     "imageupdate": scripts.update_nodes("c"),
     "restart": scripts.restart_services("c", ["a", "b"]),
     "execute": scripts.execute(["head"], "cd ; ls"),
+    "settings of Slurm": wlm.query({"s": WLM}),
+    "settings of Slurm changed": wlm.save(WLM, WLM_CHANGED),
     "producers": producers.LIST,
     "producer fields": producers.fields_query(["p"]),
     "producer": producers.save(None, PRODUCER),
@@ -79,7 +84,8 @@ def parts(command: str) -> list[str]:
 @pytest.mark.parametrize("script", SENT.values(), ids=SENT)
 def test_nothing_is_sent_that_no_public_text_shows(script: Sequence[str]) -> None:
     """bcm-facts §1.1 one-liners, §1.2 modes, quoting and one-off commands, §1.4 `list -f … -d {}`, §1.5 commands on
-    objects, §1.6 foreach, §2 overlays, §3.3 services, §6 imageupdate, §9 monitoring setup; AM11 §6.4, §14.1.2."""
+    objects, §1.6 foreach, §2 overlays, §3.3 services, §5.2 and §5.3 wlm, §6 imageupdate, §9 monitoring setup;
+    AM11 §6.4, §14.1.2."""
     words = [part for command in script for part in parts(command)]
     odd = [word for word in words if not any(re.fullmatch(form, word) for form in FORMS.values())]
     assert odd == []

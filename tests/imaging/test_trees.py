@@ -12,7 +12,7 @@ from typing import Any, Optional
 import pytest
 
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.imaging.trees import MANAGED, Tree, TreeProvider, directory_state, file_state
+from bcm_jobstats.imaging.trees import MANAGED, Tree, TreeProvider, directory_state, file_state, link_state
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Resource, State
@@ -82,6 +82,47 @@ def test_directories_on_the_way_stay_when_somebody_put_something_in(tree: Made) 
     assert [name for name in tree.names() if not name.startswith("etc")] == [
         "usr", "usr/lib", "usr/lib/jobstats", "usr/lib/jobstats/mine"]  # fmt: skip
     assert not (tree.root / "etc").exists()
+
+
+def symlink(target: str = "/opt/ours") -> Resource:
+    return Resource("file", FILE, link_state(target, OWNER), mark=MANAGED, whole=True)
+
+
+def test_a_link_is_made_as_it_should_be_and_goes_without_a_trace(tree: Made) -> None:
+    """Whether or not it leads anywhere here: it is meant for the node."""
+    before = tree.names()
+    path = tree.root / "usr/lib/jobstats/unit"
+    assert tree.apply(symlink()) == [f"create {FILE}"]
+    assert str(path.readlink()) == "/opt/ours"
+    assert tree.apply(symlink()) == []
+    assert tree.apply(symlink("/opt/other")) == [f"update {FILE}"]
+    assert str(path.readlink()) == "/opt/other"
+    assert tree.apply() == [f"delete {FILE}"]
+    assert tree.names() == before
+
+
+LINK_DRIFT = {
+    "elsewhere": lambda path: path.symlink_to("/dev/null"),
+    "a file": lambda path: path.write_text("theirs"),
+    "removed": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("edit", LINK_DRIFT.values(), ids=LINK_DRIFT)
+def test_a_link_of_ours_is_put_right(tree: Made, edit: Any) -> None:
+    tree.apply(symlink())
+    path = tree.root / "usr/lib/jobstats/unit"
+    path.unlink()
+    edit(path)
+    assert len(tree.apply(symlink())) == 1
+    assert str(path.readlink()) == "/opt/ours"
+
+
+def test_a_link_to_a_file_of_ours_is_changed_and_the_file_is_not(tree: Made, tmp_path: Path) -> None:
+    other = file(name="image:/usr/lib/jobstats/other")
+    tree.apply(other, symlink(str(tree.root / "usr/lib/jobstats/other")))
+    tree.apply(other, symlink())
+    assert (tree.root / "usr/lib/jobstats/other").read_bytes() == b"ours\n"
 
 
 DRIFT = {
@@ -215,38 +256,57 @@ def full_folder(path: Path) -> None:
     (path / "inside").write_text("theirs")
 
 
-@pytest.mark.parametrize("stand", [link, dangling, folder, full_folder])
-def test_what_stands_in_the_way_of_a_file_is_a_conflict(tree: Made, stand: Any) -> None:
+def plain(path: Path) -> None:
+    path.write_text("theirs")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stand"),
+    [(file, one) for one in (link, dangling, folder, full_folder)]
+    + [(symlink, one) for one in (plain, link, dangling, folder, full_folder)],
+)
+def test_what_stands_in_the_way_of_ours_is_a_conflict(tree: Made, wanted: Any, stand: Any) -> None:
     (tree.root / "usr/lib/jobstats").mkdir()
     stand(tree.root / "usr/lib/jobstats/unit")
     before = tree.names()
-    plan = tree.plan(file())
+    plan = tree.plan(wanted())
     assert [conflict.address for conflict in plan.conflicts] == [f"file.{FILE}"]
     assert tree.names() == before
 
 
+@pytest.mark.parametrize("wanted", [file, symlink])
 @pytest.mark.parametrize("stand", [link, dangling])
-def test_what_was_adopted_in_the_way_of_a_file_is_given_back(tree: Made, stand: Any) -> None:
+def test_a_link_that_was_adopted_is_given_back(tree: Made, wanted: Any, stand: Any) -> None:
     (tree.root / "usr/lib/jobstats").mkdir()
     path = tree.root / "usr/lib/jobstats/unit"
     stand(path)
     was = path.readlink()
     before = tree.names()
-    tree.apply(file(), adopt=True)
-    assert path.read_bytes() == b"ours\n" and not path.is_symlink()
+    tree.apply(wanted(), adopt=True)
+    assert path.is_symlink() == (wanted is symlink)
+    assert str(path.readlink()) == "/opt/ours" if path.is_symlink() else path.read_bytes() == b"ours\n"
     tree.apply()
     assert path.is_symlink() and path.readlink() == was
     assert tree.names() == before
 
 
+def test_a_file_that_was_adopted_for_a_link_is_given_back(tree: Made) -> None:
+    path = put(tree, b"theirs\n")
+    tree.apply(symlink(), adopt=True)
+    assert path.is_symlink()
+    tree.apply()
+    assert (path.is_symlink(), path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (False, b"theirs\n", 0o640)
+
+
+@pytest.mark.parametrize("wanted", [file, symlink])
 @pytest.mark.parametrize("stand", [folder, full_folder])
-def test_a_folder_in_the_way_of_a_file_is_not_adopted_away(tree: Made, stand: Any) -> None:
+def test_a_folder_in_the_way_of_ours_is_not_adopted_away(tree: Made, wanted: Any, stand: Any) -> None:
     """A clear error; the folder stays and stays the administrator's."""
     (tree.root / "usr/lib/jobstats").mkdir()
     stand(tree.root / "usr/lib/jobstats/unit")
     before = tree.names()
     with pytest.raises(JobstatsError):
-        tree.apply(file(), adopt=True)
+        tree.apply(wanted(), adopt=True)
     tree.apply()
     assert tree.names() == before
 
@@ -282,6 +342,16 @@ def test_a_file_in_the_way_of_a_directory_is_a_clear_error(tree: Made, where: st
     assert (tree.root / where).read_text() == "theirs"
 
 
+def test_two_kinds_share_a_manifest_and_leave_each_other_alone(tree: Made) -> None:
+    folders = TreeProvider("folder", 1, 1, list(tree.provider.trees.values()), types=("directory",))
+    files = TreeProvider("file", 1, 1, list(tree.provider.trees.values()), types=("file",))
+    folders.write("image:/usr/lib/mine", None, directory_state(0o755, OWNER))
+    files.write(FILE, None, file_state(b"x", 0o644, OWNER))
+    assert (set(folders.read(())), set(files.read(()))) == ({"image:/usr/lib/mine"}, {FILE})
+    files.remove(FILE, file_state(b"x", 0o644, OWNER))
+    assert (set(folders.read(())), set(files.read(()))) == ({"image:/usr/lib/mine"}, set())
+
+
 def found(provider: TreeProvider, name: str) -> Optional[State]:
     thing = provider.read([name]).get(name)
     return thing.values if thing else None
@@ -296,6 +366,7 @@ def test_what_is_not_there_is_not_found(tree: Made, name: str) -> None:
 COMMANDS: dict[str, tuple[Optional[State], list[str]]] = {
     "file": (file_state(b"a\nb\n", 0o600, "0:7"), ["install -D ", "-m 0600", "-o 0", "-g 7"]),
     "directory": (directory_state(0o755, "967:968"), ["install -d ", "-m 0755", "-o 967", "-g 968"]),
+    "link": (link_state("/cm/shared/it's"), ["mkdir -p /cm/images/image/usr/lib", "ln -sfT '/cm/shared/it'"]),
     "removed": (None, ["rm -d "]),
 }
 
@@ -304,7 +375,7 @@ COMMANDS: dict[str, tuple[Optional[State], list[str]]] = {
 def test_the_commands_name_the_path_as_an_administrator_knows_it(
     tree: Made, after: Optional[State], parts: list[str]
 ) -> None:
-    (command,) = tree.provider.commands("image:/usr/lib/it's", {}, after)
+    command = "\n".join(tree.provider.commands("image:/usr/lib/it's", {}, after))
     assert [part for part in parts if part not in command] == []
     assert command.startswith(parts[0])
     assert "'/cm/images/image/usr/lib/it'\"'\"'s'" in command

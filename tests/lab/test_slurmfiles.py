@@ -66,7 +66,20 @@ def test_what_a_fresh_cluster_runs_by() -> None:
     assert told["PrologFlags"] == "Alloc"
     assert told["AccountingStorageTRES"] == "gres/gpu"
     assert "EpilogSlurmctld" not in told
-    assert nodes_in(conf) == nodes_in(slurmfiles.gres_conf(a_state(), "slurm")) == ["dgx-01", "dgx-02"]
+    assert nodes_in(conf) == ["dgx-01", "dgx-02"]
+    assert set(nodes_in(slurmfiles.gres_conf(a_state(), "slurm"))) == {"dgx-01", "dgx-02"}
+
+
+def test_a_node_has_gpus_and_shards_of_them() -> None:
+    conf = slurmfiles.slurm_conf(a_state(nodes=1), "slurm")
+    assert settings(conf)["GresTypes"] == "gpu,shard"
+    (node,) = (line.split() for line in conf.splitlines() if line.startswith("NodeName="))
+    assert node[-1] == "Gres=gpu:h100:8,shard:32"
+    lines = slurmfiles.gres_conf(a_state(nodes=1), "slurm").splitlines()
+    assert lines[2:] == [  # the GPUs first: Slurm divides those that it knows
+        "NodeName=dgx-01 Name=gpu Type=h100 File=/dev/nvidia[0-7]",
+        "NodeName=dgx-01 Name=shard Count=32",
+    ]
 
 
 def test_every_key_stands_once() -> None:

@@ -31,6 +31,7 @@ class Prepared:
         for script in case.get("prepare", ()):
             cmsh(simulator, script)
         self.write(case.get("files", {}))
+        self.link(case.get("links", {}))
         address = (self.root / "cmd/https").read_text().strip()
         bcm = "" if "bcm:" in case["site"] else f"bcm: {{address: '{address}'}}\n"
         self.write({"etc/bcm-jobstats/site.yaml": case["site"] + bcm})
@@ -41,6 +42,11 @@ class Prepared:
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+
+    def link(self, links: Mapping[str, str]) -> None:
+        for name, target in links.items():
+            (self.root / name).unlink(missing_ok=True)
+            (self.root / name).symlink_to(target)
 
     def run(self, *words: str) -> Outcome:
         return run(self.root, *words)
@@ -56,7 +62,8 @@ class Prepared:
 @pytest.fixture
 def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Prepared]:
     case = yaml.safe_load(request.param.read_text())
-    with cluster(tmp_path / "head", switches=case.get("switches", {})) as simulator:
+    settings = {"switches": case.get("switches", {}), "profile": case.get("profile", "bcm10")}
+    with cluster(tmp_path / "head", **settings) as simulator:
         yield Prepared(case, simulator)
 
 
@@ -153,6 +160,7 @@ def test_what_an_administrator_changes_is_kept_or_named_as_drift(prepared: Prepa
     for script in case["then"]:
         cmsh(prepared.simulator, script)
     prepared.write(case.get("then_files", {}))
+    prepared.link(case.get("then_links", {}))
     drifted = snapshot(prepared.root)
     plan = prepared.plan()
     check(plan, case, "drift")

@@ -66,9 +66,14 @@ def test_the_files_of_a_node(tmp_path: Path) -> None:
         "/etc/systemd/system/cgroup_exporter.service": 0o644,
         "/etc/systemd/system/dcgm-exporter-target.service": 0o644,
         "/etc/systemd/system/dcgm-exporter.service": 0o644,
+        "/etc/systemd/system/jobstats-sweep.service": 0o644,
+        "/etc/systemd/system/jobstats-sweep.timer": 0o644,
         "/etc/systemd/system/jobstats-target.service": 0o644,
         "/etc/systemd/system/node_exporter.service": 0o644,
         "/etc/systemd/system/nvidia_gpu_exporter.service": 0o644,
+        "/etc/tmpfiles.d/bcm-jobstats.conf": 0o644,
+        "/usr/lib/bcm-jobstats/gpu-sweep": 0o755,
+        "/usr/lib/bcm-jobstats/gpu-table": 0o755,
         "/usr/lib/bcm-jobstats/jobstats-target": 0o755,
     }
     assert list(files) == sorted(files)
@@ -181,6 +186,11 @@ def test_a_node_gets_the_files_of_its_roles_only(tmp_path: Path) -> None:
         "/etc/bcm-jobstats/targets/dcgm-exporter.json",
         "/etc/systemd/system/dcgm-exporter-target.service",
         "/etc/systemd/system/dcgm-exporter.service",
+        "/etc/systemd/system/jobstats-sweep.service",
+        "/etc/systemd/system/jobstats-sweep.timer",
+        "/etc/tmpfiles.d/bcm-jobstats.conf",
+        "/usr/lib/bcm-jobstats/gpu-sweep",
+        "/usr/lib/bcm-jobstats/gpu-table",
         "/usr/lib/bcm-jobstats/jobstats-target",
     }
     assert one.binaries(["dcgm-exporter"]) == (("dcgm-exporter", "/usr/bin/dcgm-exporter"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import time
 import urllib.request
@@ -16,17 +17,25 @@ from bcm_jobstats.site import load_site
 from bcm_jobstats.stack import Stack, load_definitions
 
 ROLES = ("jobstats", "dcgm-exporter")
+SWEEP = "jobstats-sweep"
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 NODE_EXPORTER = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
 UNITS = [
     "cgroup_exporter",
     "dcgm-exporter",
     "dcgm-exporter-target",
+    "jobstats-sweep",
     "jobstats-target",
     "node_exporter",
     "nvidia_gpu_exporter",
 ]
-EXPOSED = {"dcgm-exporter": 40, "nvidia_gpu_exporter": 40, "jobstats-target": 10, "dcgm-exporter-target": 10}
+EXPOSED = {
+    "dcgm-exporter": 40,
+    "nvidia_gpu_exporter": 40,
+    "jobstats-sweep": 20,
+    "jobstats-target": 10,
+    "dcgm-exporter-target": 10,
+}
 """The most exposure by systemd-analyze security, in tenths; 23 for all others, what the best public unit reaches."""
 
 
@@ -66,6 +75,12 @@ def test_every_unit_is_looked_at(tree: Path) -> None:
 @pytest.mark.parametrize("unit", UNITS)
 def test_systemd_has_nothing_against_the_unit(tree: Path, unit: str) -> None:
     assert verify(tree, f"{unit}.service") == ""
+
+
+@needs_systemd
+def test_systemd_has_nothing_against_the_timer(tree: Path) -> None:
+    assert verify(tree, "jobstats-sweep.timer") == ""
+    assert "[Install]" not in (tree / "etc/systemd/system/jobstats-sweep.timer").read_text().splitlines()
 
 
 @needs_systemd
@@ -110,7 +125,7 @@ def test_what_every_unit_keeps(tree: Path, unit: str) -> None:
     assert "[Install]" not in (tree / f"etc/systemd/system/{unit}.service").read_text().splitlines()
     assert told["StartLimitIntervalSec"] == ["0"]
     assert told["SystemCallErrorNumber"] == ["EPERM"], "else a refused call kills (lab §3)"
-    assert told["User"] == told["Group"] == ["jobstats"]
+    assert told["User"] == told["Group"] == ["root" if unit == SWEEP else "jobstats"]
     assert told["NoNewPrivileges"] == ["yes"]
     assert told["CapabilityBoundingSet"] == [""]
     assert told["ProtectSystem"] == ["strict"]
@@ -120,7 +135,37 @@ def test_what_every_unit_keeps(tree: Path, unit: str) -> None:
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if not unit.endswith("-target")])
 def test_exporters_do_not_hang_on_shared_storage(tree: Path, unit: str) -> None:
     assert "/cm/" not in (tree / f"etc/systemd/system/{unit}.service").read_text()
-    assert ("DeviceAllow" in keys(tree, unit)) == (unit in ("dcgm-exporter", "nvidia_gpu_exporter"))
+    assert ("DeviceAllow" in keys(tree, unit)) == (unit in ("dcgm-exporter", "nvidia_gpu_exporter", SWEEP))
+
+
+def test_the_sweeper_comes_with_what_reads_the_maps(tree: Path) -> None:
+    wanting = {unit for unit in UNITS if f"{SWEEP}.timer" in " ".join(keys(tree, unit).get("Wants", []))}
+    assert wanting == {"dcgm-exporter", "dcgm-exporter-target", "jobstats-target", "nvidia_gpu_exporter"}
+    assert keys(tree, "dcgm-exporter")["Wants"] == [f"nvidia-dcgm.service {SWEEP}.timer"]
+    timer = (tree / f"etc/systemd/system/{SWEEP}.timer").read_text()
+    assert {"StopWhenUnneeded=yes", "StartLimitIntervalSec=0"} <= set(timer.splitlines())
+
+
+def test_the_sweep_does_not_wait_for_the_driver(tree: Path) -> None:
+    told = keys(tree, SWEEP)
+    assert told["ExecStart"] == ["/usr/lib/bcm-jobstats/gpu-sweep", "-/usr/lib/bcm-jobstats/gpu-table"]
+    assert told["ReadWritePaths"] == ["/run"]
+    assert told["RestrictAddressFamilies"] == ["AF_UNIX"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="systemd-tmpfiles is not installed")
+def test_systemd_makes_the_directories(tree: Path, tmp_path: Path) -> None:
+    """Those above others first, so that none is made on the way with another mode."""
+    text = (tree / "etc/tmpfiles.d/bcm-jobstats.conf").read_text().replace("root root", "- -")
+    put(tmp_path / "etc/tmpfiles.d/x.conf", text.encode(), 0o644)
+    command = ["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(tmp_path / "etc/tmpfiles.d/x.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("run/**/*")}
+    names = ("", "/dcgm-job-map", "/dcgm-job-map/.new", "/gpustat", "/gpustat/.new", "/runs", "/textfile")
+    assert made == dict.fromkeys(
+        ["run/dcgm-job-map", "run/gpustat", *(f"run/bcm-jobstats{name}" for name in names)], 0o755
+    )
 
 
 @pytest.mark.parametrize("role", ["jobstats", "dcgm-exporter"])

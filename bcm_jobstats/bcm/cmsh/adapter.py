@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional, TypeVar
 
-from bcm_jobstats.bcm.cmsh import answers, assignments, process, producers, reading, scripts
+from bcm_jobstats.bcm import wlmsettings
+from bcm_jobstats.bcm.cmsh import answers, assignments, process, producers, reading, scripts, wlm
 from bcm_jobstats.bcm.cmsh.scripts import FULL_NAME, AssignForm
-from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service, WlmCluster
 from bcm_jobstats.bcm.errors import CannotAssign, Refused, TimedOut, Unreachable, Unreadable
 from bcm_jobstats.bcm.port import PROBE_ROLE
 
-T = TypeVar("T", Overlay, GenericRole, Service, Producer)
+T = TypeVar("T", Overlay, GenericRole, Service, Producer, WlmCluster)
 ATTEMPTS = 3
 """Of a read whose connection was lost. A write is never repeated blindly: it is read back instead."""
 SLOW = 3600.0
@@ -35,10 +36,11 @@ class CmshBcm:
         self._form: Optional[AssignForm] = None
 
     def read(self, roles: Collection[str] = (), *, every_node: bool = False) -> Cluster:
-        """See the port. Three processes: the objects, what is assigned to them, and our roles' fields; one more when
-        nodes carry one of `roles` and not the others."""
+        """See the port. Three processes: the objects; settings of Slurm and what is assigned to objects; our roles'
+        fields. One more when nodes carry one of `roles` and not the others."""
         cluster = reading.objects(self._ask(reading.OBJECTS))
-        text = self._ask(assignments.query(cluster, roles, every_node=every_node))
+        text = self._ask([*wlm.query(cluster.wlms), *assignments.query(cluster, roles, every_node=every_node)])
+        cluster, text = wlm.read(cluster, text)
         cluster, left_over = assignments.read(cluster, text)
         if left_over:
             text = self._ask(assignments.query_nodes(left_over))
@@ -91,6 +93,16 @@ class CmshBcm:
             return service if service and service.revision == before.revision else None
 
         return self._took(f"service {before.name} of {where}", None, found, words)
+
+    def save_wlm(self, before: WlmCluster, after: WlmCluster) -> Optional[WlmCluster]:
+        """See the port."""
+        words = self._do(wlm.save(before, after))
+
+        def found() -> WlmCluster:
+            told = wlm.of({before.name: before}, self._ask(wlm.query({before.name: before})))[0][before.name]
+            return replace(told, settings=wlmsettings.spelled_as(told.settings, after.settings))
+
+        return self._took(f"wlm cluster {after.name}", after, found, words)
 
     def can_assign(self, where: Place, role: str) -> bool:
         """See the port. The form that works is kept; the others are what `help assign` suggests (bcm-facts §13 #1)."""

@@ -7,7 +7,7 @@ import hashlib
 from bcm_jobstats.bcm import capabilities as doubts
 from bcm_jobstats.bcm import heads
 from bcm_jobstats.bcm.capabilities import Capability
-from bcm_jobstats.bcm.cmsh import answers, reading, scripts
+from bcm_jobstats.bcm.cmsh import answers, reading, scripts, wlm
 from bcm_jobstats.bcm.entities import OVERLAY, Place
 from bcm_jobstats.bcm.probe.answer import UNKNOWN, Answer, Question, first, tables
 from bcm_jobstats.bcm.probe.prober import Exchange, Prober
@@ -54,6 +54,15 @@ def _list_fields(prober: Prober) -> Answer:
     exchange = prober.ask([*reading.OBJECTS, "home", "main versioninfo"])
     reading.objects(exchange.text)
     return Answer("yes", "overlays, categories, images, wlm clusters and devices were read")
+
+
+def _wlm_settings(prober: Prober) -> Answer:
+    asked = wlm.query(prober.cluster.wlms)
+    if not asked:
+        return Answer(UNKNOWN, "no Slurm cluster is known")
+    told, _ = wlm.of(prober.cluster.wlms, prober.ask([*asked, "home", "main versioninfo"]).text)
+    lacking = {name for one in told.values() if one.type == wlm.SLURM for name in wlm.missing(one)}
+    return Answer("no" if lacking else "yes", f"lacks {', '.join(sorted(lacking))}" if lacking else "all are told")
 
 
 def _json_cells(prober: Prober) -> Answer:
@@ -124,5 +133,6 @@ QUESTIONS: dict[Capability, Question] = {
     doubts.GET_NODES: _get_nodes,
     doubts.SUBMODES_IN_FOREACH: _submodes_in_foreach,
     doubts.PEXEC: _pexec,
+    doubts.WLM_SETTINGS: _wlm_settings,
     doubts.HEAD_STATE: _head_state,
 }

@@ -7,7 +7,18 @@ from dataclasses import replace
 from typing import Optional, TypeVar
 
 from bcm_jobstats.bcm import assembly
-from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Cluster, GenericRole, Overlay, Place, Producer, Service
+from bcm_jobstats.bcm.entities import (
+    CATEGORY,
+    NODE,
+    OVERLAY,
+    Cluster,
+    GenericRole,
+    Overlay,
+    Place,
+    Producer,
+    Service,
+    WlmCluster,
+)
 from bcm_jobstats.bcm.errors import Refused, Unreachable, Unreadable
 from bcm_jobstats.bcm.port import Bcm
 from bcm_jobstats.bcm.pythoncm import objects, writing
@@ -93,6 +104,10 @@ class PythoncmBcm:
             return service if service and service.revision == before.revision else None
 
         return self._took(f"service {before.name} of {where}", None, found, words)
+
+    def save_wlm(self, before: WlmCluster, after: WlmCluster) -> Optional[WlmCluster]:
+        """See the port. The fields of pythoncm's wlm clusters are in no public text, so cmsh does it."""
+        return self._cmsh.save_wlm(before, after)
 
     def can_assign(self, where: Place, role: str) -> bool:
         """See the port. A GenericRole can be made here; none is."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Optional
 
 from bcm_jobstats.bcm import assembly
-from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service
+from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service, WlmCluster
 from bcm_jobstats.bcm.rest import reading
 from bcm_jobstats.bcm.rest.client import Client
 from bcm_jobstats.bcm.rest.errors import ReadOnly
@@ -56,6 +56,10 @@ class RestBcm:
     def remove_service(self, where: Place, before: Service) -> Optional[Service]:
         """Raises ReadOnly."""
         raise ReadOnly(f"service {before.name} of {where}")
+
+    def save_wlm(self, before: WlmCluster, after: WlmCluster) -> Optional[WlmCluster]:
+        """Raises ReadOnly."""
+        raise ReadOnly(f"wlm cluster {after.name}")
 
     def update_nodes(self, category: str) -> None:
         """Raises ReadOnly."""

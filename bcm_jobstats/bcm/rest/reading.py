@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from bcm_jobstats.bcm import assembly, records
+from bcm_jobstats.bcm import assembly, records, wlmsettings
 from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, Category, Cluster, Node, Place, SoftwareImage, WlmCluster
 from bcm_jobstats.bcm.errors import Refused, Unreadable
 from bcm_jobstats.bcm.records import MISSING, Record
@@ -140,7 +140,34 @@ def _wlms(client: Client, source: Json) -> dict[str, WlmCluster]:
     except UnknownCall:
         return {}
     found = records.named(source, "wlm cluster", answer)
-    return {name: WlmCluster(name, _wlm_type(record.text("childType"))) for name, record in found.items()}
+    return {name: _wlm(name, record) for name, record in found.items()}
+
+
+def _wlm(name: str, record: Record) -> WlmCluster:
+    """A workload manager. The keys of its settings are cmsh's names in some spelling, nobody could confirm which; what
+    is not told in a form that is known is left out, as cmsh's adapter does (capability wlm-settings)."""
+    kind = _wlm_type(record.text("childType"))
+    if kind != "slurm":
+        return WlmCluster(name, kind)
+    own = _folded(record.raw)
+    told = {**own, **_folded(own.get("cgroups"))}
+    words = {name: _words(value) for name, value in told.items()}
+    etc, version = wlmsettings.directory(words.get("etc")), wlmsettings.release(words.get("version"))
+    return WlmCluster(name, kind, etc, version, wlmsettings.known(words))
+
+
+def _folded(raw: object) -> dict[str, object]:
+    """An object's fields by their names in small letters, which is how cmsh has them; none of what is no object."""
+    return {str(key).lower(): value for key, value in raw.items()} if isinstance(raw, dict) else {}
+
+
+def _words(value: object) -> Optional[str]:
+    """A field as cmsh would print it; None for a form that cmsh has no words for."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(value) if all(isinstance(one, str) for one in value) else None
+    return value if isinstance(value, str) else None
 
 
 def _wlm_type(kind: str) -> str:

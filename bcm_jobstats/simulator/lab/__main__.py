@@ -32,9 +32,9 @@ Try, once it is up (`lab` is `sudo scripts/lab`):
   lab ssh dgx-01 systemctl status          a command on a node
   lab status
 
-BCM is SIMULATED, and so are the cgroup, NVIDIA and DCGM exporters (their readings of GPUs are made up; the jobs are
-real). GPUs are device nodes without a driver. systemd, Slurm, MariaDB, Prometheus, Alertmanager and node_exporter are
-Debian's. It was tried on a machine with cgroup v1; on one with cgroup v2 alone it was not.
+BCM is SIMULATED, and so are nvidia-smi and the cgroup, NVIDIA and DCGM exporters (their readings of GPUs are made up;
+the jobs are real). GPUs are device nodes without a driver. systemd, Slurm, MariaDB, Prometheus, Alertmanager and
+node_exporter are Debian's. It was tried on a machine with cgroup v1; on one with cgroup v2 alone it was not.
 """
 
 

@@ -45,6 +45,9 @@ def write_site(pod: Pod) -> None:
 def start_prometheus(pod: Pod) -> None:
     """Run Prometheus with the configuration that the product renders, but every second: a lab does not wait."""
     text = pod.run(HEAD, "bcm-jobstats", "prometheus", "render")
+    rules = pod.directory / "etc/prometheus/rules/bcm-jobstats.yml"
+    rules.parent.mkdir(exist_ok=True)
+    rules.write_text(pod.run(HEAD, "bcm-jobstats", "prometheus", "rules"), encoding="utf-8")
     text = re.sub(r"(scrape_interval|scrape_timeout|evaluation_interval|refresh_interval): \S+", r"\1: 1s", text)
     (pod.directory / "etc/prometheus/prometheus.yml").write_text(text, encoding="utf-8")
     pod.run(HEAD, "systemctl", "restart", "prometheus", "prometheus-alertmanager")

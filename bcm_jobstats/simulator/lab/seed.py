@@ -14,10 +14,15 @@ from bcm_jobstats.simulator.lab.wlm import HEAD_DROPINS, slurmd_dropin
 
 SLURM_ETC = "etc/slurm"
 _DISPATCHER = Path(__file__).with_name("dispatcher")
-_HOOK = Path(__file__).with_name("hooks") / "50-simulated-gpu-map"
 _SCRIPTS = "cm/local/apps/cmd/scripts"
 _HOOKS = ("cm/local/apps/slurm/var/prologs", "cm/local/apps/slurm/var/epilogs")
 _CLIENT = "usr/lib/bcm-simulator/client.py"
+_SMI = """\
+#!/bin/sh
+# SIMULATED stand-in of nvidia-smi: it comes with the simulated cluster, not with a site.
+unset HOSTNAME  # a job has that of the node it was sent from
+exec /usr/bin/python3 -I -S -B /{stand_ins} nvidia-smi "" "$@"
+"""
 _TOOL = """\
 #!/bin/sh
 # SIMULATED {tool}: the same file serves in the head node and, by its path there, on the machine that runs the lab.
@@ -35,11 +40,12 @@ def seed_image(root: Path, slurm_etc: str) -> None:
     """Furnish the tree of a software image; `slurm_etc` is where BCM keeps Slurm's configuration (bcm-facts §5.2)."""
     imageseed.programs(root)
     _common(root, slurm_etc)
+    _place(root / "usr/bin/nvidia-smi", _SMI.format(stand_ins=imageseed.STAND_INS), 0o755)
     for name in ("prolog", "epilog"):
         _place(root / _SCRIPTS / name, (_DISPATCHER / name).read_text(encoding="utf-8"), 0o755)
     _place(root / "etc/systemd/system/slurmd.service.d/99-cmd.conf", slurmd_dropin(slurm_etc))
     for name in _HOOKS:
-        _place(root / name / _HOOK.name, _HOOK.read_text(encoding="utf-8"), 0o755)
+        (root / name).mkdir(parents=True, exist_ok=True)
 
 
 def seed_head(root: Path, head: str, slurm_etc: str) -> None:

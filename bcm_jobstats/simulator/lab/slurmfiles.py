@@ -14,6 +14,8 @@ STATE_SAVE = "/cm/shared/apps/slurm/var/cm/statesave"
 """Where slurmctld keeps its jobs: on shared storage, so that they outlive the head's container."""
 GPUS, GPU_TYPE = 8, "h100"
 """Every node has stand-in GPUs: device nodes ``/dev/nvidia0`` to ``/dev/nvidia7`` without a driver (lab.md §1)."""
+SHARDS = 32
+"""Parts of a node's GPUs, as many of each, that jobs can have (``--gres=shard:1``) instead of whole ones."""
 HARDWARE = "CPUs=224 Sockets=2 CoresPerSocket=56 ThreadsPerCore=2 RealMemory=2000000"
 """What a node claims to have, a DGX H100's; ``SlurmdParameters=config_overrides`` has Slurm believe it."""
 NO_NODES = "NodeName=no-nodes State=FUTURE"
@@ -95,14 +97,15 @@ def generated(state: State, cluster: str) -> str:
     lines += [f"{key}={told}" for name, key, default in _PATHS if (told := _text(wlm, name, default))]
     flags = names_in(wlm, "prologflags") if "prologflags" in wlm.values else ("Alloc",)
     clients = [
-        f"NodeName={node} {HARDWARE} Gres=gpu:{GPU_TYPE}:{GPUS}" for node in members(state, "slurmclient", cluster)
+        f"NodeName={node} {HARDWARE} Gres=gpu:{GPU_TYPE}:{GPUS},shard:{SHARDS}"
+        for node in members(state, "slurmclient", cluster)
     ]
     lines += [f"PrologFlags={','.join(flags)}"] if flags else []
     lines += [
         "SchedulerType=sched/backfill",
         "SelectType=select/cons_tres",
         f"StateSaveLocation={STATE_SAVE}",
-        "GresTypes=gpu",
+        "GresTypes=gpu,shard",
         *_accounting(state, cluster),
         *(clients or [NO_NODES]),
         "PartitionName=defq Nodes=ALL Default=YES MaxTime=INFINITE State=UP",
@@ -142,10 +145,11 @@ def members(state: State, role: str, cluster: str) -> list[str]:
 
 
 def gres_conf(state: State, cluster: str) -> str:
-    """gres.conf: the stand-in GPUs of every node."""
+    """gres.conf: the stand-in GPUs of every node, and their shards."""
     nodes = members(state, "slurmclient", cluster)
     files = f"/dev/nvidia[0-{GPUS - 1}]"
-    lines = (f"NodeName={node} Name=gpu Type={GPU_TYPE} File={files}\n" for node in nodes)
+    kinds = (f"Name=gpu Type={GPU_TYPE} File={files}", f"Name=shard Count={SHARDS}")
+    lines = (f"NodeName={node} {kind}\n" for node in nodes for kind in kinds)
     return f"{WHOLE}AutoDetect=off\n{''.join(lines)}"
 
 

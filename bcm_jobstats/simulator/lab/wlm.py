@@ -135,6 +135,7 @@ def slurmd_dropin(etc: str) -> str:
         f"Environment=SLURM_CONF={etc}/slurm.conf\n"
         "Restart=on-failure\n"
         "RestartSec=1\n"
+        "TimeoutStopSec=10\n"  # with jobs that end and no controller it would take 90 s
     )
 
 

@@ -11,10 +11,8 @@ import os
 
 from .dcgm_fields import DCGM_FIELDS
 from .files import read
-from .gpus import MODEL, Device, gpus, host_name, instances
+from .gpus import DRIVER, MODEL, Device, gpus, host_name, instances, mig_layout
 from .page import Page
-
-DRIVER = "550.90.07"
 
 Version = tuple[int, ...]
 
@@ -24,9 +22,10 @@ def dcgm(page: Page, options: dict[str, str], now: float) -> None:
     version = tuple(map(int, os.environ.get("BCM_SIMULATED_DCGM_EXPORTER", "4.8.2").split(".")))
     directory = options.get("hpc-job-mapping-dir") or os.environ.get("DCGM_HPC_JOB_MAPPING_DIR", "")
     jobs, wanted = mapping(directory, version), fields(options)
-    whole = gpus(options.get("simulated-root", ""))
+    root = options.get("simulated-root", "")
+    whole, layout = gpus(root), mig_layout(root)
     rows = []
-    for device in [part for gpu in whole for part in instances(gpu) or [gpu]]:
+    for device in [part for gpu in whole for part in instances(gpu, layout) or [gpu]]:
         by_instance = device.instance and version >= (4, 8, 2)
         held = jobs.get(f"{device.ordinal}.{device.instance}" if by_instance else str(device.ordinal), [""])
         labels, readings = labels_of(device, version), device.readings(any(held), now)
@@ -67,9 +66,8 @@ def fields(options: dict[str, str]) -> set[str]:
 
 def labels_of(device: Device, version: Version) -> dict[str, str]:
     """The labels that say which GPU it is."""
-    pci = f"00000000:{device.minor * 16 + 11:02X}:00.0"
-    labels = {"gpu": str(device.ordinal), "UUID": device.uuid, "pci_bus_id": pci, "device": f"nvidia{device.minor}"}
-    labels["modelName"] = MODEL
+    labels = {"gpu": str(device.ordinal), "UUID": device.uuid, "pci_bus_id": device.pci}
+    labels.update({"device": f"nvidia{device.minor}", "modelName": MODEL})
     if device.instance:
         labels.update({"GPU_I_PROFILE": device.profile, "GPU_I_ID": device.instance})
     return {**labels, "Hostname" if version < (4, 8, 3) else "hostname": host_name(), "DCGM_FI_DRIVER_VERSION": DRIVER}

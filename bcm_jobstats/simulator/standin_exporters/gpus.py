@@ -1,16 +1,20 @@
 """The GPUs of a simulated node: those that have a device node, else eight; their readings are made up.
 
-``BCM_SIMULATED_MIG="0:1g.10gb*7,1:3g.40gb*2"`` divides GPUs 0 and 1 into MIG instances.
+``BCM_SIMULATED_MIG="0:1g.10gb*7,1:3g.40gb*2"`` divides GPUs 0 and 1 into MIG instances. Where the variable is not set
+the text is that of the file ``/etc/bcm-simulated-mig``, read again each time: who writes it divides the GPUs of a node
+that runs.
 """
 
 from __future__ import annotations
 
 import os
 
-from .files import names
+from .files import names, read
 
+MIG, MIG_FILE = "BCM_SIMULATED_MIG", "etc/bcm-simulated-mig"
 GPUS = 8
 MODEL = "NVIDIA H100 80GB HBM3"
+DRIVER = "550.90.07"
 MEMORY = 80 * 1024  # MiB
 RESERVED = 638  # MiB
 FIRST_INSTANCE = {"7g": 0, "3g": 1, "2g": 3, "1g": 7}  # the lowest GPU instance id of a size
@@ -24,6 +28,7 @@ class Device:
         self.model = f"{MODEL} MIG {profile}" if profile else MODEL
         self.memory = int(profile.partition(".")[2][:-2]) * 1024 if profile else MEMORY  # MiB
         self.uuid = gpu_uuid(host_name(), minor, instance)
+        self.pci = f"00000000:{minor * 16 + 11:02X}:00.0"
 
     def readings(self, busy: bool, now: float) -> dict[str, float]:
         """Made-up values at `now` (seconds since the epoch); they move a little, counters only grow.
@@ -60,18 +65,32 @@ def gpu_uuid(host: str, minor: int, instance: str = "") -> str:
 
 
 def gpus(root: str) -> list[Device]:
-    """The whole GPUs of the node whose files lie under `root`, by ordinal: /dev/nvidia<minor>, where there are any."""
-    found = sorted(int(name[6:]) for name in names(f"{root}/dev") if name[:6] == "nvidia" and name[6:].isdigit())
-    return [Device(ordinal, minor) for ordinal, minor in enumerate(found or range(GPUS))]
+    """The whole GPUs of the node whose files lie under `root`, by ordinal; eight where there are no device nodes."""
+    return [Device(ordinal, minor) for ordinal, minor in enumerate(minors(root) or range(GPUS))]
 
 
-def instances(gpu: Device) -> list[Device]:
-    """The MIG instances of a GPU; none when it is not divided."""
-    found = []
-    for entry in filter(None, os.environ.get("BCM_SIMULATED_MIG", "").split(",")):
-        ordinal, _, layout = entry.partition(":")
-        profile, _, count = layout.partition("*")
+def minors(root: str) -> list[int]:
+    """The numbers of the device nodes, sorted: /dev/nvidia<minor>."""
+    return sorted(int(name[6:]) for name in names(f"{root}/dev") if name[:6] == "nvidia" and name[6:].isdigit())
+
+
+def mig_layout(root: str) -> str:
+    """How the GPUs of the node whose files lie under `root` are divided now, see above; empty when none is."""
+    if MIG in os.environ:
+        return os.environ[MIG]
+    try:
+        return read(f"{root}/{MIG_FILE}").strip()
+    except OSError:
+        return ""
+
+
+def instances(gpu: Device, layout: str) -> list[Device]:
+    """The MIG instances of a GPU by a `mig_layout`, by their numbers; none when it is not divided."""
+    found: list[Device] = []
+    for entry in filter(None, layout.split(",")):
+        ordinal, _, division = entry.partition(":")
+        profile, _, count = division.partition("*")
         if int(ordinal) == gpu.ordinal:
             first = FIRST_INSTANCE[profile[:2]]
-            found = [Device(gpu.ordinal, gpu.minor, str(first + i), profile) for i in range(int(count or 1))]
-    return found
+            found += [Device(gpu.ordinal, gpu.minor, str(first + i), profile) for i in range(int(count or 1))]
+    return sorted(found, key=lambda device: int(device.instance))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .files import read
-from .gpus import Device, gpus, instances
+from .gpus import Device, gpus, instances, mig_layout
 from .page import Page
 
 MIB = 1024.0**2
@@ -23,10 +23,10 @@ READINGS = (
 def nvidia(page: Page, options: dict[str, str], now: float) -> None:
     """All whole GPUs and their MIG instances, with the job and user of the gpustat map as labels."""
     root = options.get("simulated-root", "")
-    whole = gpus(root)
+    whole, layout = gpus(root), mig_layout(root)
     page.family("nvidia_gpu_num_devices", "gauge", "Number of GPU devices", ({}, len(whole)))
     rows = []
-    for device in [part for gpu in whole for part in (gpu, *instances(gpu))]:
+    for device in [part for gpu in whole for part in (gpu, *instances(gpu, layout))]:
         job, user = job_of(device, f"{root}/run/gpustat")
         labels = {"minor_number": str(device.minor), "ordinal": str(device.ordinal), "name": device.model}
         labels.update({"uuid": device.uuid, "GPU_I_ID": device.instance, "jobid": job, "userid": user})
