@@ -1,0 +1,6 @@
+#!/bin/bash
+# How hooks without a lock do it, written for the torture test: it has to find what this loses.
+for gpu in ${SLURM_JOB_GPUS//,/ }; do
+  /usr/bin/sed -i "/^$SLURM_JOB_ID\$/d" "$RUN/dcgm-job-map/$gpu"
+done
+exit 0
