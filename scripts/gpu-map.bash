@@ -20,7 +20,8 @@ exec 2>/dev/null
 started=${EPOCHREALTIME-}
 unset -v FUNCNEST
 trap '' XFSZ # a limit on the size of files is a write that fails
-PATH=/usr/bin:/bin LC_ALL=C IFS=$' \t\n'
+export PATH=/usr/bin:/bin LC_ALL=C
+IFS=$' \t\n'
 umask 022
 shopt -s extglob nullglob
 home=$run/bcm-jobstats
@@ -89,6 +90,7 @@ load() {
         if [[ -s $file ]]; then
             mapfile lines <"$file"
             [[ ${lines[-1]} == *$'\n' ]] || whole='' # the next line would become a part of the last
+            ((${#lines[@]} < 50)) || whole=''         # where no sweeper runs
         fi
         for line in "${lines[@]}"; do
             line=${line%$'\n'}
@@ -317,8 +319,9 @@ tell() { # WHO
 
 # The end of a hook.
 finish() {
-    tell "$hook: job $job"
     [[ $lock || $said ]] && account
+    [[ $lock ]] && exec {lock}<&-
+    tell "$hook: job $job"
 }
 
 # What was swept away of this job is not to come back: it starts anew, or is over.

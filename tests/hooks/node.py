@@ -60,11 +60,15 @@ class Node:
         release: str = "empty",
         numbers: str = "index",
         wait: str = LOCK_WAIT,
+        contain: str = "yes",
     ) -> None:
+        """`contain`: whether Slurm gives every job an extern step (PrologFlags=Contain), as one of job 1 tells."""
         self.directory, self.run, self.cgroups = directory, directory / "run", directory / "cgroup"
         self.home, self.scripts = self.run / "bcm-jobstats", directory / "scripts"
         for path in (self.run, self.cgroups, self.scripts):
             path.mkdir(parents=True)
+        if contain == "yes":
+            (self.group(1) / "step_extern").mkdir(parents=True)
         shared = (SCRIPTS / "gpu-map.bash").read_text()
         assert shared.count(f"flock -w {LOCK_WAIT} ") == 1
         shared = shared.replace(f"flock -w {LOCK_WAIT} ", f"flock -w {wait} ")
