@@ -5,10 +5,11 @@ All of it is checked without a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Optional, Protocol
 
+from bcm_jobstats.site.arguments import merged, values
 from bcm_jobstats.site.problems import Problem, did_you_mean
 from bcm_jobstats.site.schema import Site
 
@@ -16,6 +17,9 @@ BCM_PORTS = {8081: "CMDaemon"}
 """Ports taken on every node that BCM manages (bcm-facts §9)."""
 TEXTFILE = "node_exporter"
 """The exporter that serves what the hooks write as metrics."""
+TEXTFILE_OPTION = "--collector.textfile.directory"
+TEXTFILES = "/run/bcm-jobstats/textfile"
+"""Where the hooks write them."""
 
 
 class KnownExporter(Protocol):
@@ -28,6 +32,10 @@ class KnownExporter(Protocol):
     @property
     def port(self) -> int:
         """The port the definition gives it."""
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """The arguments the definition gives it."""
 
     @property
     def hooks(self) -> Optional[str]:
@@ -130,6 +138,20 @@ def _empty_roles(site: Site, known: Known) -> Iterator[Problem]:
 def _job_map(site: Site, known: Known) -> Iterator[Problem]:
     """The metric that mode info and both stand for is served by node_exporter's textfile collector (peers C7)."""
     there = enabled(site, known) if site.hooks.enabled and site.job_map.mode != "label" else []
-    if TEXTFILE not in there and any(known.exporters[name].hooks == "dcgm" for name in there):
+    if not any(known.exporters[name].hooks == "dcgm" for name in there):
+        return
+    if TEXTFILE not in there:
         cause = f"slurm_job_gpu_info is served by {TEXTFILE}, which the site does not run"
         yield _problem(site, "job_map.mode", cause, "enable it, or set mode: label")
+    elif not _reads_textfiles(site, known):
+        cause = f"slurm_job_gpu_info lies in {TEXTFILES}, which {TEXTFILE} does not read"
+        remedy = f"give it {TEXTFILE_OPTION}={TEXTFILES} and have your own metrics written there, or set mode: label"
+        own = TEXTFILE in site.exporters and site.exporters[TEXTFILE].arguments
+        yield _problem(site, f"exporters.{TEXTFILE}.arguments" if own else "job_map.mode", cause, remedy)
+
+
+def _reads_textfiles(site: Site, known: Known) -> bool:
+    """The option may be a pattern, and newer versions take it more than once."""
+    own = site.exporters[TEXTFILE].arguments if TEXTFILE in site.exporters else ()
+    given = values(merged(known.exporters[TEXTFILE].arguments, own), TEXTFILE_OPTION)
+    return any(PurePosixPath(TEXTFILES).match(pattern) for pattern in given if pattern.startswith("/"))

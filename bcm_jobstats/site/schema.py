@@ -101,7 +101,10 @@ class Exporter:
         words.ABSOLUTE, "The program in the software image.", "/usr/local/bin/node_exporter"
     )
     arguments: tuple[str, ...] = setting(
-        (), ListOf(words.ARGUMENT, repeats=True), "Arguments added to the definition's.", '["--log.level=warn"]'
+        (),
+        ListOf(words.ARGUMENT, repeats=True),
+        "Added to the definition's; --name=value takes the place of its --name=..., --name that of its --no-name.",
+        '["--log.level=warn"]',
     )
     memory: Optional[str] = optional(words.MEMORY, "The most memory it may take.", "256M")
     cpu: Optional[str] = optional(words.CPU, "The most CPU time it may take; 100% is one core.", "50%")

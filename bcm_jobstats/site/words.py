@@ -6,6 +6,7 @@ Whatever becomes part of a path, an argument of cmsh or a label is held to a nar
 from __future__ import annotations
 
 from bcm_jobstats.site.kinds import DurationKind, NodeRanges, Switch, Text, Whole
+from bcm_jobstats.site.selecttypes import SelectTypes
 
 HOST = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 """One label of a host name (RFC 1123); it becomes a file name and a Prometheus label."""
@@ -48,9 +49,7 @@ URL = Text(
     "such as http://localhost:9090",
 )
 ADDRESS = Text("a host and a port", r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", "such as localhost:8081")
-SELECT_TYPE_PARAMETERS = Text(
-    "Slurm's SelectTypeParameters", r"[A-Z][A-Za-z_]{1,40}(,[A-Z][A-Za-z_]{1,40}){0,9}", "such as CR_Core_Memory"
-)
+SELECT_TYPE_PARAMETERS = SelectTypes()
 SWITCH = Switch()
 DURATION = DurationKind()
 NODES = NodeRanges()

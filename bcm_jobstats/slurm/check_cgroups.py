@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 from bcm_jobstats.site.noderange import RangeError, expand
+from bcm_jobstats.site.selecttypes import dotted
 from bcm_jobstats.slurm.conffile import Setting
 from bcm_jobstats.slurm.findings import ERROR, NOTE, WARNING, Finding, Seen, at, by_conf, by_site
 
@@ -117,11 +118,6 @@ def one_slurmd(seen: Seen) -> Iterator[Finding]:
             return  # one node or a thousand, it is one thing to mend
         if told:
             hosts[told.lower()] = setting
-
-
-def dotted(version: tuple[int, ...]) -> str:
-    """A version as Slurm writes it: 26.05.2."""
-    return ".".join(f"{number:02}" if place == 1 else str(number) for place, number in enumerate(version))
 
 
 def _yes(setting: Optional[Setting]) -> bool:

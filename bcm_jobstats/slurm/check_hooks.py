@@ -16,6 +16,11 @@ LINKS = {
 CONTAIN = {"contain", "x11", "runinjob"}
 ALLOC = {"alloc", "nohold", "forcerequeueonfail", *CONTAIN}
 """Flags that are Alloc or bring it (slurm.conf(5)). DeferBatch does so by the manual, and not in the code of 24.11."""
+WITHOUT_CONTAIN = (
+    "PrologFlags has no Contain: nothing on a node tells an allocation without a step from one that ended. So a lost"
+    " epilog is healed within a minute only for jobs whose batch step was seen on that node, or once another job takes"
+    " the GPU; else after an hour"
+)
 SEVERAL_PROLOGS = (24, 5)
 """From Slurm 24.05 on several Prolog lines are all run; before, and where the version is not known, the last counts."""
 LEAST = 5
@@ -34,11 +39,8 @@ def prolog_flags(seen: Seen) -> Iterator[Finding]:
         remedy = by_cmsh(seen, f"set prologflags {','.join([*written, 'Alloc'])}")
         yield Finding(ERROR, at(seen.slurm, setting), f"{cause} on a node, and its GPUs have no job", remedy)
     elif not set(flags) & CONTAIN and "nohold" not in flags:
-        cause = (
-            "PrologFlags has no Contain: an allocation without a step is not seen by the sweeper until its first step"
-        )
         remedy = by_cmsh(seen, f"set prologflags {','.join([*written, 'Contain'])}")
-        yield Finding(NOTE, at(seen.slurm, setting), cause, remedy)
+        yield Finding(NOTE, at(seen.slurm, setting), WITHOUT_CONTAIN, f"Contain makes it exact. {remedy}")
 
 
 def dispatcher(seen: Seen) -> Iterator[Finding]:

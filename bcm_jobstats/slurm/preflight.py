@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bcm_jobstats.slurm import check_cgroups, check_conf, check_gpus, check_hooks
+from bcm_jobstats.slurm import check_cgroups, check_conf, check_gpus, check_hooks, check_select, check_spool
 from bcm_jobstats.slurm.findings import Check, Finding, Seen
 
 CHECKS: tuple[Check, ...] = (
@@ -12,6 +12,7 @@ CHECKS: tuple[Check, ...] = (
     check_conf.duplicates,
     check_conf.cluster_name,
     check_conf.accounting,
+    check_select.select_words,
     check_cgroups.gathering,
     check_cgroups.tracking,
     check_cgroups.tasks,
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     check_hooks.prolog_flags,
     check_hooks.dispatcher,
     check_hooks.patience,
+    check_spool.spool,
 )
 
 

@@ -14,12 +14,14 @@ from typing import Optional
 from bcm_jobstats.bcm import wlmsettings
 from bcm_jobstats.bcm.entities import Cluster, WlmCluster
 from bcm_jobstats.bcm.port import Bcm
+from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.plan.apply import Originals
 from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Provider, Resource
 from bcm_jobstats.site import Site
-from bcm_jobstats.slurm import conffile, confwrite, wlm, wlmconf
+from bcm_jobstats.slurm import conffile, confwrite, selecting, wlm, wlmconf
 from bcm_jobstats.slurm.conflines import WHOLE
+from bcm_jobstats.slurm.reading import version
 
 RANK_OF_LINES, RANK_OF_SETTINGS = 65, 70
 """The lines first, so that a restart of Slurm's daemons takes them in."""
@@ -62,6 +64,10 @@ def problems(site: Site, cluster: Cluster, root: Path) -> Iterator[str]:
         if name not in slurm.settings:
             setting = site.where(f"slurm.{SETTINGS[name]}")
             yield f"{setting}: BCM does not tell {name} of {slurm.name}\n  Use --bcm cmsh, or take it out."
+    if words := wanted.get(wlmsettings.SELECT_TYPE_PARAMETERS):
+        setting = site.where(f"slurm.{SETTINGS[wlmsettings.SELECT_TYPE_PARAMETERS]}")
+        refusals = selecting.refusals(words, version(slurm.version), _select_type(slurm, root))
+        yield from (f"{setting}: {cause}\n  With it Slurm would start on no node: change it." for cause in refusals)
     if site.slurm.manage_conf and not conffile.read(_file(slurm, root), root).found:
         yield (
             f"{site.where('slurm.manage_conf')}: there is no {slurm.etc or 'known directory'}/slurm.conf\n"
@@ -78,6 +84,8 @@ def notes(plan: Plan) -> Iterator[str]:
             restarts = setting == wlmsettings.SELECT_TYPE_PARAMETERS
             then = "restarts slurmctld and slurmd on all nodes" if restarts else "has Slurm reconfigure (scontrol)"
             yield f"{setting} of {cluster} changes: BCM {then}"
+            doubts = selecting.doubts(change.after[wlm.VALUE]) if restarts and change.after else ()
+            yield from (f"{doubt} (cmsh: wlm; use {cluster}; get version)" for doubt in doubts)
     edits = (change for change in plan.changes if change.kind == wlmconf.KIND and change.fields())
     edited = {change.name.rpartition("/")[0] for change in edits}
     for cluster in sorted(edited):
@@ -124,6 +132,13 @@ def _slurm_clusters(cluster: Cluster) -> dict[str, WlmCluster]:
 
 def _file(slurm: WlmCluster, root: Path) -> Path:
     return wlmconf.conf_file(root, slurm) if slurm.etc else root / "nowhere" / "slurm.conf"
+
+
+def _select_type(slurm: WlmCluster, root: Path) -> str:
+    """SelectType; empty when it cannot be told."""
+    with suppress(JobstatsError):
+        return conffile.read(_file(slurm, root), root).get("SelectType") or ""
+    return ""
 
 
 def _lines(site: Site, slurm: WlmCluster, root: Path) -> Iterator[tuple[Resource, str]]:

@@ -31,6 +31,7 @@ VARIABLE = kinds.Text(
 
 RESERVED = {
     "cmd",
+    "jobstats-gpus",
     "jobstats-sweep",
     "munge",
     "nvidia-dcgm",

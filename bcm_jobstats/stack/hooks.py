@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from bcm_jobstats import data
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.site import Site
+from bcm_jobstats.site.checks import TEXTFILES
 from bcm_jobstats.stack import render
 from bcm_jobstats.stack.files import LIBRARY, UNITS, PayloadFile, PayloadLink, script, source
 
@@ -22,9 +23,11 @@ KINDS = ("prolog", "epilog")
 FOLDERS = {kind: f"/cm/local/apps/slurm/var/{kind}s" for kind in KINDS}
 """Where BCM's generic prolog and epilog find the scripts they run, by number (bcm-facts §5.1)."""
 SWEEP = "jobstats-sweep"
-HELPERS = ("gpu-sweep", "gpu-table")
+GPUS = "jobstats-gpus"
+"""What writes the table of GPUs: slurmd starts it and waits for it, so that the first job of a boot finds the table."""
 SHARED_PART = "gpu-map.bash"
 INCLUDE = '. "${BASH_SOURCE[0]%/*}/' + SHARED_PART + '"'
+FORGET = "gpu-forget"
 STATE = "/run/bcm-jobstats"
 TMPFILES = "/etc/tmpfiles.d/bcm-jobstats.conf"
 
@@ -34,6 +37,19 @@ class BadScript(JobstatsError):
 
     def __init__(self, name: str, cause: str) -> None:
         super().__init__(str(data.path("scripts") / name), cause, "Install bcm_jobstats again.")
+
+
+def wanted(site: Site, reads: Collection[str]) -> tuple[str, ...]:
+    """The names of the hooks that a site wants where exporters read the maps of those in `reads`; in order."""
+    return tuple(name for name in NAMES if name in reads and site.hooks.enabled)
+
+
+def forgetting(site: Site, name: str | None) -> str:
+    """The command that empties the map of hooks that the site does not want any more; "" where there is none to empty.
+
+    Without it a job that ran when the hooks went would stand in the map for ever: its epilog never comes.
+    """
+    return "" if name is None or site.hooks.enabled else f"{LIBRARY}/{FORGET} {MAPS[name]}"
 
 
 def of(names: Collection[str]) -> tuple[str, ...]:
@@ -85,17 +101,27 @@ def links(site: Site, names: Collection[str], version: str) -> Iterator[PayloadL
     """The links of a node that has the hooks."""
     for hook in of(names):
         yield PayloadLink(link_path(hook), target(site, hook, version))
+    if names:
+        yield PayloadLink(f"{UNITS}/slurmd.service.wants/{GPUS}.service", f"{UNITS}/{GPUS}.service")
 
 
-def files(site: Site, names: Collection[str]) -> Iterator[PayloadFile]:
-    """The files of a node that has the hooks: their directories, the sweeper, and themselves where they are local."""
+def files(site: Site, reads: Collection[str]) -> Iterator[PayloadFile]:
+    """The files of a node whose exporters read the maps of the hooks in `reads`: directories, the sweeper, the hooks
+    where they are local.
+
+    The sweeper stays where the site wants no hooks: with its files gone while it runs, systemd would call it failed.
+    Nothing starts it then, and it stops when the services that wanted it are restarted.
+    """
+    names = wanted(site, reads)
     yield PayloadFile(TMPFILES, _rendered("bcm-jobstats.conf.j2", names))
-    if not names:
+    if not reads:
         return
     yield PayloadFile(f"{LIBRARY}/gpu-sweep", text(site, "gpu-sweep"), 0o755)
     yield PayloadFile(f"{LIBRARY}/gpu-table", script("gpu-table"), 0o755)
-    for suffix in ("service", "timer"):
-        yield PayloadFile(f"{UNITS}/{SWEEP}.{suffix}", _rendered(f"{SWEEP}.{suffix}.j2", names))
+    if not names:
+        yield PayloadFile(f"{LIBRARY}/{FORGET}", text(site, FORGET), 0o755)
+    for unit in (f"{SWEEP}.service", f"{SWEEP}.timer", f"{GPUS}.service"):
+        yield PayloadFile(f"{UNITS}/{unit}", _rendered(f"{unit}.j2", names))
     for hook in of(names) if _local(site) else ():
         yield PayloadFile(f"{LIBRARY}/{hook}.sh", text(site, f"{hook}.sh"), 0o755)
 
@@ -104,11 +130,11 @@ def directories(names: Collection[str]) -> tuple[str, ...]:
     """The directories of a node's hooks, those above others first; node_exporter reads one of them, hooks or not."""
     maps = [MAPS[name] for name in NAMES if name in names]
     own = [f"{STATE}/runs", *(f"{STATE}/{one}{end}" for one in maps for end in ("", "/.new"))] if maps else []
-    return (STATE, f"{STATE}/textfile", *own, *(f"/run/{one}" for one in maps))
+    return (STATE, TEXTFILES, *own, *(f"/run/{one}" for one in maps))
 
 
 def _rendered(template: str, names: Collection[str]) -> bytes:
-    values = {"directories": directories(names), "library": LIBRARY, "sweep": SWEEP}
+    values = {"directories": directories(names), "library": LIBRARY, "sweep": SWEEP, "gpus": GPUS}
     return render.unit(template, data.path("overlays") / "templates", values)
 
 

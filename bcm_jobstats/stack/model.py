@@ -12,6 +12,7 @@ from typing import Any, Optional, cast
 from bcm_jobstats import data
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.site import Role, Site
+from bcm_jobstats.site.arguments import merged
 from bcm_jobstats.site.checks import enabled, port_of
 from bcm_jobstats.stack import hooks, render, targets
 from bcm_jobstats.stack.definitions import Definitions, Exporter
@@ -27,6 +28,8 @@ class RoleSpec:
     name: str
     settings: Role
     exporters: tuple[Exporter, ...]
+    hooked: bool = True
+    """Whether the site wants hooks."""
 
     @property
     def generic(self) -> str:
@@ -44,9 +47,14 @@ class RoleSpec:
         return (*(exporter.name for exporter in self.exporters), self.target_service)
 
     @property
-    def hooks(self) -> tuple[str, ...]:
-        """The names of the hooks that its exporters need (see stack.hooks)."""
+    def reads(self) -> tuple[str, ...]:
+        """The names of the hooks whose maps its exporters read, also where the site wants no hooks."""
         return tuple(name for name in hooks.NAMES if name in {exporter.hooks for exporter in self.exporters})
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The names of the hooks that it brings (see stack.hooks)."""
+        return self.reads if self.hooked else ()
 
     @property
     def overlay(self) -> Optional[str]:
@@ -69,7 +77,7 @@ class Stack:
         own = self.site.exporters.get(exporter.name)
         port = port_of(self.site, self.definitions, exporter.name)
         values = {"port": port, "name": exporter.name, "cluster": self.site.cluster}
-        arguments = render.words(exporter.arguments, values, exporter.folder) + (own.arguments if own else ())
+        arguments = merged(render.words(exporter.arguments, values, exporter.folder), own.arguments if own else ())
         environment = {
             key: "".join(render.words([text], values, exporter.folder)) for key, text in exporter.environment.items()
         }
@@ -77,14 +85,12 @@ class Stack:
         for name in ("role", "binary", "memory", "cpu"):
             if own and getattr(own, name) is not None:
                 changes[name] = getattr(own, name)
-        if not self.site.hooks.enabled:
-            changes["hooks"] = None
         return dataclasses.replace(exporter, **changes)
 
     def roles(self) -> tuple[RoleSpec, ...]:
         """The enabled roles, by name."""
         return tuple(
-            RoleSpec(name, role, tuple(one for one in self._exporters if one.role == name))
+            RoleSpec(name, role, tuple(one for one in self._exporters if one.role == name), self.site.hooks.enabled)
             for name, role in sorted(self.site.roles.items())
             if role.enabled
         )
@@ -105,7 +111,7 @@ class Stack:
         """Every file that nodes with the roles `names` need, sorted by path."""
         roles = [role for role in self.roles() if role.name in names]
         files = [PayloadFile(f"{LIBRARY}/jobstats-target", script("jobstats-target"), 0o755)] if roles else []
-        files += hooks.files(self.site, self.hooks(names)) if roles else ()
+        files += hooks.files(self.site, {name for role in roles for name in role.reads}) if roles else ()
         for role in roles:
             files += [self._exporter_unit(exporter) for exporter in role.exporters]
             files.append(self._target_unit(role))
@@ -128,7 +134,12 @@ class Stack:
         return tuple(hooks.shared(self.site, self.hooks(names), version))
 
     def _exporter_unit(self, exporter: Exporter) -> PayloadFile:
-        values = {"exporter": exporter, "site": self.site, "command": [exporter.binary, *exporter.arguments]}
+        values = {
+            "exporter": exporter,
+            "site": self.site,
+            "command": [exporter.binary, *exporter.arguments],
+            "forget": hooks.forgetting(self.site, exporter.hooks),
+        }
         content = render.unit(exporter.unit, exporter.folder, values)
         return PayloadFile(f"{UNITS}/{exporter.name}.service", content)
 
@@ -161,7 +172,7 @@ class Stack:
             files.update({exporter.name: (f"{UNITS}/{exporter.name}.service",) for exporter in role.exporters})
             own = [f"{TARGETS}/{role.name}.json", f"{LIBRARY}/jobstats-target"]
             # The timer of the sweeper comes and goes with the services of the role.
-            own += [f"{UNITS}/{hooks.SWEEP}.{suffix}" for suffix in ("service", "timer") if role.hooks]
+            own += [f"{UNITS}/{hooks.SWEEP}.{suffix}" for suffix in ("service", "timer") if role.reads]
             files[role.target_service] = (f"{UNITS}/{role.target_service}.service", *own)
         return files
 

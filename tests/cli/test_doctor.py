@@ -37,9 +37,9 @@ def test_no_problem(simulator: Simulator, etc: Path) -> None:
     before = snapshot(simulator.directory)
     outcome = run(simulator.directory, "doctor")
     assert outcome.status == 0
-    assert outcome.out == "17 checks, no problem found.\n"
+    assert outcome.out == "19 checks, no problem found.\n"
     assert snapshot(simulator.directory) == before
-    assert json.loads(run(simulator.directory, "doctor", "--json").out) == {"checks": 17, "findings": []}
+    assert json.loads(run(simulator.directory, "doctor", "--json").out) == {"checks": 19, "findings": []}
 
 
 def test_findings_are_grouped_by_severity(simulator: Simulator, etc: Path) -> None:
@@ -54,7 +54,7 @@ def test_findings_are_grouped_by_severity(simulator: Simulator, etc: Path) -> No
         "errors:",
         "warnings:",
         "notes:",
-        "17 checks, 1 error, 2 warnings, 1 note.",
+        "19 checks, 1 error, 2 warnings, 1 note.",
     ]
     assert lines[1].startswith(f"  {etc}/slurm.conf:3: ProctrackType is proctrack/pgid")
     assert lines[2].startswith("    slurm: {manage_conf: yes}")
@@ -67,7 +67,7 @@ def test_warnings_are_no_failure(simulator: Simulator, etc: Path) -> None:
     (etc / "cgroup.conf").unlink()
     outcome = run(simulator.directory, "doctor")
     assert outcome.status == 0
-    assert outcome.out.endswith("17 checks, 2 warnings.\n")
+    assert outcome.out.endswith("19 checks, 2 warnings.\n")
 
 
 def test_without_slurm(simulator: Simulator, etc: Path) -> None:

@@ -23,7 +23,6 @@ pytestmark = pytest.mark.lab
 
 FIRST, SECOND = NODES
 SITE = "roles:\n  jobstats: {attach: {with_role: slurmclient}}\n  dcgm-exporter: {attach: {with_role: slurmclient}}\n"
-CONF = "/cm/shared/apps/slurm/var/etc/slurm/slurm.conf"
 PUBLIC = ("/run/gpustat", "/run/dcgm-job-map")
 LOGS = ("/run/bcm-jobstats/gpustat", "/run/bcm-jobstats/dcgm-job-map")
 ALICE = 2001
@@ -34,17 +33,7 @@ HOOKS = ("prolog-jobstats", "epilog-jobstats", "prolog-dcgm", "epilog-dcgm")
 
 @pytest.fixture(scope="module")
 def pod(lab: Lab) -> Lab:
-    """The lab with the product's hooks, the recorder beside them, and a Slurm that starts a requeued job soon."""
-    # A requeued job waits for as long as the credential of its first run is good, 120 s unless it is said here. The
-    # parts of two heterogeneous jobs wait for one another for ever, unless the backfill scheduler keeps them together.
-    conf = lab.path(CONF)
-    text = conf.read_text(encoding="utf-8")
-    assert "bf_interval=1\n" in text
-    text = text.replace("bf_interval=1\n", "bf_interval=1,bf_hetjob_prio=min,bf_hetjob_immediate\n")
-    conf.write_text(f"AuthInfo=cred_expire=5\n{text}", encoding="utf-8")
-    lab.on(HEAD, "systemctl", "restart", "slurmctld")
-    for node in NODES:  # which for as long takes a job that comes back for one whose prolog has run
-        lab.on(node, "systemctl", "restart", "slurmd")
+    """The lab with the product's hooks, and the recorder beside them."""
     recorder.install(lab)
     lab.site(SITE)
     lab.apply()
@@ -137,11 +126,12 @@ def shows(pod: Lab, wanted: dict[str, str], what: str) -> None:
     until(lambda: maps(pod, FIRST) == wanted, what=what)
 
 
-def sweep(pod: Lab, looks: int = 1) -> None:
-    """Run the sweeper as its timer does; between two looks the time passes that it waits, by its own notes."""
+def sweep(pod: Lab, looks: int = 1, *, later: int = 20, node: str = FIRST) -> None:
+    """Run the sweeper as its timer does; before each look so many seconds pass, by its own notes."""
+    older = "while read -r job since; do echo $job $((since - %d)); done </run/bcm-jobstats/missed >/run/older"
     for _ in range(looks):
-        pod.on(FIRST, "sed", "-i", "s/ .*/ 0/", "/run/bcm-jobstats/missed")
-        pod.on(FIRST, "systemctl", "start", "jobstats-sweep.service")
+        pod.on(node, "sh", "-c", f"{older % later}; mv /run/older /run/bcm-jobstats/missed")
+        pod.on(node, "systemctl", "start", "jobstats-sweep.service")
 
 
 def removed(pod: Lab) -> int:
@@ -163,8 +153,8 @@ def script(pod: Lab, kind: str, text: str) -> Iterator[None]:
 
 def test_the_sweeper_runs_every_20_s(pod: Lab) -> None:
     """Two looks, 20 s apart, and the first within 20 s of the loss: a lost epilog heals within a minute."""
-    told = pod.on(FIRST, "systemctl", "show", "jobstats-sweep.timer", "-p", "ActiveState", "-p", "TimersMonotonic")
-    assert "ActiveState=active" in told and "OnUnitInactiveUSec=20s" in told
+    told = pod.on(FIRST, "systemctl", "show", "jobstats-sweep.timer", "-p", "ActiveState", "-p", "TimersCalendar")
+    assert "ActiveState=active" in told and "OnCalendar=*-*-* *:*:00/20" in told
     assert "patience=15 " in pod.on(FIRST, "cat", "/usr/lib/bcm-jobstats/gpu-sweep")
 
 
@@ -172,6 +162,7 @@ def test_a_lost_epilog_heals(pod: Lab) -> None:
     """A script before ours fails: BCM's epilog runs no further one (bcm-facts §5.1). That slurmd drains is not ours."""
     stays, lost = submitted(pod, "--gres=gpu:1"), submitted(pod, "--gres=gpu:1")
     shows(pod, expected(stays, lost), "both are there")
+    sweep(pod)  # which sees their batch steps
     before = removed(pod)
     try:
         with script(pod, "epilog", "exit 7"):
@@ -220,13 +211,13 @@ def step(pod: Lab, job: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_an_allocation_without_a_step_goes_and_comes_back(pod: Lab) -> None:
+def test_an_allocation_without_a_step_stays_for_an_hour_and_comes_back(pod: Lab) -> None:
     """PrologFlags=Alloc alone: nothing on the node tells of the job until its first step."""
     with allocated(pod) as job:
         shows(pod, expected(job), "the prolog ran")
-        sweep(pod)
-        assert maps(pod, FIRST) == expected(job), "one look is not enough"
-        sweep(pod)
+        sweep(pod, looks=3)
+        assert maps(pod, FIRST) == expected(job), "it may only wait for its first step"
+        sweep(pod, later=3600)
         assert maps(pod, FIRST) == {}
         running = step(pod, job)
         until(lambda: pod.tried(FIRST, "pgrep", "-f", f"^slurmstepd: .{job}[.]").stdout, what="the step runs")
@@ -237,6 +228,22 @@ def test_an_allocation_without_a_step_goes_and_comes_back(pod: Lab) -> None:
     shows(pod, {}, "nobody is there")
     sweep(pod)
     assert maps(pod, FIRST) == {}
+
+
+def test_a_job_between_its_steps_keeps_its_gpus_on_every_node(pod: Lab) -> None:
+    """The second node of a batch job has no batch step: nothing tells of the job there between two steps."""
+    words = ("sbatch", "--parsable", "-N2", "--gres=gpu:1", "--mem=100", "--output=/dev/null", "--chdir=/tmp")
+    step = f"srun -N1 -n1 -w {SECOND} true"
+    job = pod.pod.run(HEAD, *words, f"--wrap={step}; {step}; exec sleep 600", user=USER).strip()
+    until(lambda: state(pod, job) == "RUNNING", 60.0, f"job {job} runs")
+    assert pod.on(HEAD, "squeue", "--noheader", "--format=%B", f"--jobs={job}") == FIRST, "where its batch step is"
+    for node in (FIRST, SECOND):
+        until(lambda node=node: maps(pod, node) == expected(job), what=f"the prolog ran on {node}")
+    sweep(pod, looks=3, node=SECOND)
+    assert maps(pod, SECOND) == expected(job)
+    cancel(pod, job)
+    for node in (FIRST, SECOND):
+        until(lambda node=node: maps(pod, node) == {}, what=f"the epilog ran on {node}")
 
 
 def read_only(directory: str) -> tuple[str, str]:

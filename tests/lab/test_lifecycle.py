@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from bcm_jobstats.simulator.lab.pod import USER
+from bcm_jobstats.simulator.layout import HEAD
 from tests.harness import until
 from tests.lab.labs import NODES, OURS, SLURM, Lab
 
@@ -156,3 +158,30 @@ def test_an_apply_that_changes_a_unit_restarts_it_on_running_nodes(pod: Lab) -> 
     after = {key: pid(pod, *key) for key in before}
     assert {unit for (node, unit), number in after.items() if number != before[node, unit]} == {"node_exporter"}
     until(lambda: all(f"{node}:9101" in pod.target(node).read_text(encoding="utf-8") for node in NODES))
+
+
+def test_a_batch_job_survives_an_apply(pod: Lab) -> None:
+    """bcm-facts §6: an imageupdate deletes what the image lacks, and the spool of slurmd only where it is excluded."""
+    words = ("sbatch", "--parsable", "--output=/dev/null", "--chdir=/tmp", "--mem=100", f"--nodelist={FIRST}")
+    job = pod.pod.run(HEAD, *words, "--wrap=until [ -e /tmp/go ]; do sleep 0.1; done", user=USER).strip()
+
+    def told(*wanted: str) -> bool:
+        return {*wanted} <= {*pod.on(HEAD, "scontrol", "show", "job", job).split()}
+
+    def step() -> str:
+        """A process of the job, as slurmd's spool leads to it; none is -1."""
+        return pod.tried(FIRST, "scontrol", "listpids", job).stdout.partition("\n")[2].partition(" ")[0]
+
+    until(lambda: step() not in ("", "-1"), what="the job runs")
+    try:
+        before = step()
+        pod.site("exporters: {node_exporter: {port: 9101}}\n")
+        pod.apply()
+        until(lambda: pod.answers(FIRST, 9101), what="the node has what was applied")
+        assert step() == before, "slurmd knows the job's step no longer"
+        assert told("JobState=RUNNING", "Restarts=0")
+        pod.on(FIRST, "touch", "/tmp/go")
+        until(lambda: told("JobState=COMPLETED", "Restarts=0", "ExitCode=0:0"), what="the job ends well")
+    finally:
+        pod.on(HEAD, "scancel", job)
+        pod.on(FIRST, "rm", "-f", "/tmp/go")

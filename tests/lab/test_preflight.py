@@ -10,6 +10,7 @@ import pytest
 
 from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.simulator.layout import HEAD
+from bcm_jobstats.site import selecttypes
 from bcm_jobstats.slurm.conffile import Conf, read
 from tests.harness import run, until
 from tests.lab.labs import SITE, Lab
@@ -75,6 +76,30 @@ def test_slurm_conf_is_read_as_slurm_reads_it(lab: Lab) -> None:
     assert conf.get("MessageTimeout") == "20" and conf.get("KillWait") == "32"
 
 
+VERSIONS = {"bookworm": (22, 5), "trixie": (24, 11)}
+"""Slurm's, in Debian's releases."""
+
+
+def test_slurm_knows_the_words_that_are_known_here(lab: Lab) -> None:
+    """Each word of SelectTypeParameters, and lists that cannot be: what scontrol cannot read, no daemon starts with."""
+    conf = (etc(lab) / "slurm.conf").read_text()
+    tried = etc(lab) / "tried.conf"
+
+    def refused(words: str) -> bool:
+        tried.write_text(re.sub("(?m)^SelectTypeParameters=.*", f"SelectTypeParameters={words}", conf))
+        done = lab.tried(
+            HEAD, "env", f"SLURM_CONF=/{tried.relative_to(lab.directory)}", "scontrol", "show", "hostnames", "a"
+        )
+        assert (done.returncode != 0) == ("Bad SelectTypeParameter" in done.stderr), done.stderr
+        return done.returncode != 0
+
+    alone = {word: refused(word.swapcase()) for word in selecttypes.KNOWN}
+    assert alone == {word: bool(selecttypes.unfit(word, VERSIONS[lab.release])) for word in selecttypes.KNOWN}
+    assert refused("CR_Core_Memroy")
+    for words in ("CR_Core_Memory,CR_Memory", "CR_CPU,CR_ONE_TASK_PER_CORE"):
+        assert refused(words) and list(selecttypes.contradictions(words.split(",")))
+
+
 def found(lab: Lab) -> list[str]:
     """What doctor finds: severity, file, and the first word of the cause."""
     told = json.loads(run(lab.directory, "doctor", "--json").out)["findings"]
@@ -112,4 +137,4 @@ def test_what_is_found_goes_when_it_is_mended(lab: Lab) -> None:
     lab.site("job_map: {numbers: minor}\n")
     file.write_text(re.sub("(?m)^ProctrackType=.*", "ProctrackType=proctrack/cgroup", file.read_text()))
     file.write_text(re.sub("(?m)^TaskPlugin=.*", "TaskPlugin=task/affinity,task/cgroup", file.read_text()))
-    assert lab.ok("doctor").out == "17 checks, no problem found.\n"
+    assert lab.ok("doctor").out == "19 checks, no problem found.\n"

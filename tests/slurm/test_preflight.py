@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from bcm_jobstats.bcm.entities import WlmCluster
+from bcm_jobstats.simulator.imagetree import NO_NEW_FILES, UPDATE_EXCLUDES
 from bcm_jobstats.site import load_site
-from bcm_jobstats.slurm import preflight, reading
+from bcm_jobstats.slurm import check_spool, preflight, reading
 from bcm_jobstats.slurm.findings import ERROR, NOTE, WARNING, Seen
 
 CASES = sorted((Path(__file__).parents[1] / "assets/slurm").glob("*.yaml"))
@@ -38,6 +39,7 @@ def written(case: dict[str, Any], root: Path) -> Seen:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_what_is_found(path: Path, tmp_path: Path) -> None:
+    """bcm-facts §5.1 about prolog and epilog, §6 about what an imageupdate leaves alone."""
     case = yaml.safe_load(path.read_text())
     found = list(preflight.findings(written(case, tmp_path)))
     told = [f"{one.severity} {one.subject.rpartition('/')[2]} {one.cause}" for one in found]
@@ -51,6 +53,12 @@ def test_what_is_found(path: Path, tmp_path: Path) -> None:
         if line.startswith("  "):
             assert found[number].remedy.startswith(line.strip())
     assert all(one.remedy for one in found)
+
+
+def test_what_is_taken_for_excluded_is() -> None:
+    """bcm-facts §6: the simulator's imageupdate has the default lists."""
+    assert {f"{path}/*" for path in check_spool.EXCLUDED} - {*UPDATE_EXCLUDES, *NO_NEW_FILES} == {"/home/*"}
+    assert "/home" in UPDATE_EXCLUDES
 
 
 def test_every_check_finds_something_in_some_case(tmp_path: Path) -> None:

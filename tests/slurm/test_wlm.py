@@ -13,6 +13,7 @@ from bcm_jobstats.bcm.choice import CMSH
 from bcm_jobstats.bcm.entities import Cluster, WlmCluster
 from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.plan.model import UPDATE, Change, Plan
 from bcm_jobstats.simulator import Simulator
 from bcm_jobstats.site import Site
 from bcm_jobstats.slurm import resources
@@ -90,6 +91,53 @@ def test_what_bcm_does_not_tell_is_a_problem_and_no_guess(tmp_path: Path) -> Non
     told = list(resources.problems(ASKING, silent, tmp_path))
     assert "BCM does not tell constrainramspace of slurm" in told[0] and len(told) == 2
     assert list(resources.problems(SITE, silent, tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "version", "kind", "told"),
+    [
+        ("CR_Core_Memory,LL_SHARED_GRES", "22.05.8", "cons_tres",
+         "LL_SHARED_GRES came with Slurm 23.11, and this is 22.05.8"),
+        ("CR_Core,ENFORCE_BINDING_GRES", "23.11.1", "cons_tres", "ENFORCE_BINDING_GRES came with Slurm 23.11.2"),
+        ("CR_Core,ENFORCE_BINDING_GRES", "23.11", "cons_tres", ""),
+        ("CR_Core,ENFORCE_BINDING_GRES", "23.11.2", "cons_tres", ""),
+        ("CR_Core,LL_SHARED_GRES", "", "cons_tres", ""),
+        ("CR_Core,OTHER_CONS_TRES", "23.11.10", "cons_tres", ""),
+        ("CR_Core,OTHER_CONS_TRES", "24.05", "cons_tres", "OTHER_CONS_TRES went with Slurm 24.05"),
+        ("CR_Core", "24.11", "linear", "CR_Core is not for select/linear"),
+        ("CR_Memory", "24.11", "linear", ""),
+        ("CR_Memory", "24.11", "cons_tres", "one of CR_CPU, CR_Core and CR_Socket is missing"),
+        ("CR_Memory", "24.11", "other", ""),
+    ],
+)  # fmt: skip
+def test_words_that_slurm_would_not_start_with_are_refused(
+    words: str, version: str, kind: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/slurm.conf").write_text(f"SelectType=select/{kind}\n")
+    site = replace(SITE, slurm=replace(SITE.slurm, select_type_parameters=words))
+    there = known(WlmCluster("slurm", "slurm", "/etc", version, {"selecttypeparameters": ""}))
+    problems = list(resources.problems(site, there, tmp_path))
+    assert [told in problem for problem in problems] == [True] * bool(told), problems
+    assert all(problem.endswith("With it Slurm would start on no node: change it.") for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("CR_Core,cr_lln", []),
+        ("", []),
+        ("whatever", []),
+        ("LL_SHARED_GRES", ["LL_SHARED_GRES is known to Slurm from 23.11 on"]),
+        ("CR_ALLOCATE_FULL_SOCKET", ["CR_ALLOCATE_FULL_SOCKET is known to Slurm before 23.02"]),
+    ],
+)
+def test_a_plan_says_which_slurm_a_word_needs(words: str, told: list[str]) -> None:
+    """Whether its version is known or not: BCM may tell 23.11 of one that is 23.11.1."""
+    change = Change(UPDATE, "wlm.slurm/selecttypeparameters", {VALUE: "CR_Core"}, {VALUE: words})
+    first, *more = resources.notes(Plan((change,), (), ""))
+    assert "restarts" in first
+    assert more == [f"{one}, another does not start (cmsh: wlm; use slurm; get version)" for one in told]
 
 
 @pytest.mark.parametrize(("name", "there"), [("Slurm", True), ("slurm", True), ("slurm2", False)])

@@ -13,8 +13,17 @@ from bcm_jobstats.site import Site, load_site
 from bcm_jobstats.stack import Stack, hooks, load_definitions, render
 
 HOOKS = ("prolog-jobstats", "epilog-jobstats", "prolog-dcgm", "epilog-dcgm")
-SCRIPTS = (*(f"{hook}.sh" for hook in HOOKS), "gpu-sweep")
+SCRIPTS = (*(f"{hook}.sh" for hook in HOOKS), "gpu-sweep", "gpu-forget")
 ROLES = ("jobstats", "dcgm-exporter")
+GPUS = ("/etc/systemd/system/slurmd.service.wants/jobstats-gpus.service", "/etc/systemd/system/jobstats-gpus.service")
+SWEEPERS = {
+    "/etc/systemd/system/jobstats-gpus.service",
+    "/etc/systemd/system/jobstats-sweep.service",
+    "/etc/systemd/system/jobstats-sweep.timer",
+    "/usr/lib/bcm-jobstats/gpu-sweep",
+    "/usr/lib/bcm-jobstats/gpu-table",
+}
+FORGET = "/usr/lib/bcm-jobstats/gpu-forget"
 BOTH = "roles: {jobstats: , dcgm-exporter: }\n"
 
 
@@ -114,6 +123,7 @@ def test_hooks_on_shared_storage_lie_where_bcm_has_its_own(tmp_path: Path, versi
     there = {file.path: file.mode for file in one.shared_hooks(ROLES, version)}
     assert there == dict.fromkeys(expected.values(), 0o755)
     links = {link.path: link.target for link in one.links(ROLES, version)}
+    assert links.pop(GPUS[0]) == GPUS[1]
     assert links == {
         f"/cm/local/apps/slurm/var/{hook.split('-')[0]}s/60-{hook}.sh": path for hook, path in expected.items()
     }
@@ -124,7 +134,7 @@ def test_local_hooks_are_files_of_the_image(tmp_path: Path) -> None:
     one = stack(tmp_path, BOTH + "hooks: {location: local}\n")
     assert one.shared_hooks(ROLES, "10.0") == ()
     payload = {file.path: file for file in one.payload(ROLES)}
-    targets = [link.target for link in one.links(ROLES, "10.0")]
+    targets = [link.target for link in one.links(ROLES, "10.0") if link.path != GPUS[0]]
     assert targets == [f"/usr/lib/bcm-jobstats/{hook}.sh" for hook in HOOKS]
     assert {payload[target].mode for target in targets} == {0o755}
     assert payload[targets[2]].content == hooks.text(one.site, "prolog-dcgm.sh")
@@ -137,20 +147,57 @@ def test_local_hooks_are_files_of_the_image(tmp_path: Path) -> None:
         (BOTH, ("jobstats", "dcgm")),
         ("roles: {jobstats: {enabled: false}, dcgm-exporter: }\n", ("dcgm",)),
         (f"{BOTH}exporters: {{nvidia_gpu_exporter: {{enabled: false}}}}\n", ("dcgm",)),
-        (f"{BOTH}hooks: {{enabled: false}}\n", ()),
+        ("exporters: {nvidia_gpu_exporter: {enabled: false}}\n", ()),
     ],
 )
 def test_a_node_has_the_hooks_of_the_exporters_it_runs(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
     one = stack(tmp_path, text)
     assert one.hooks(ROLES) == names
-    assert [link.path for link in one.links(ROLES, "10.0")] == [hooks.link_path(hook) for hook in hooks.of(names)]
+    links = [*map(hooks.link_path, hooks.of(names)), *([GPUS[0]] if names else [])]
+    assert [link.path for link in one.links(ROLES, "10.0")] == links
     paths = {file.path for file in one.payload(ROLES)}
-    assert ("/usr/lib/bcm-jobstats/gpu-sweep" in paths) == bool(names)
-    sweep = {f"/etc/systemd/system/jobstats-sweep.{suffix}" for suffix in ("service", "timer")}
-    assert sweep & paths == (sweep if names else set())
+    assert (SWEEPERS | {FORGET}) & paths == (SWEEPERS if names else set())
     told = {file.path: file.content.decode() for file in one.payload(ROLES)}
     wanting = {path.rpartition("/")[2] for path, content in told.items() if "Wants=jobstats-sweep.timer" in content}
     assert ("jobstats-target.service" in wanting) == ("jobstats" in names)
+
+
+OFF = f"{BOTH}hooks: {{enabled: false, location: local}}\n"
+
+
+def test_without_hooks_the_sweeper_stays_and_nothing_starts_it(tmp_path: Path) -> None:
+    """Its files gone while its timer runs, systemd says that the unit to trigger vanished."""
+    one = stack(tmp_path, OFF)
+    assert (one.hooks(ROLES), one.links(ROLES, "10.0"), one.shared_hooks(ROLES, "10.0")) == ((), (), ())
+    payload = {file.path: file.content.decode() for file in one.payload(ROLES)}
+    assert SWEEPERS | {FORGET, hooks.TMPFILES} <= set(payload)
+    assert [path for path in payload if "log-" in path] == []
+    assert [path for path, text in payload.items() if "Wants=jobstats-sweep" in text] == []
+    told = [line for line in payload[hooks.TMPFILES].splitlines() if line.startswith("d ")]
+    assert [line.split()[1] for line in told] == ["/run/bcm-jobstats", "/run/bcm-jobstats/textfile"], (
+        "a sweeper on its way would take a map that has a directory of ours for its own"
+    )
+
+
+def test_without_hooks_what_read_a_map_forgets_it_before_it_starts(tmp_path: Path) -> None:
+    def forgetting(text: str) -> dict[str, str]:
+        payload = {file.path.rpartition("/")[2]: file.content.decode() for file in stack(tmp_path, text).payload(ROLES)}
+        pairs = ((name, line) for name, text in payload.items() for line in text.splitlines())
+        return {name: line.partition("=")[2] for name, line in pairs if line.startswith("ExecStartPre=+")}
+
+    assert forgetting(BOTH) == {}
+    assert forgetting(OFF) == {
+        "nvidia_gpu_exporter.service": f"+-{FORGET} gpustat",
+        "dcgm-exporter.service": f"+-{FORGET} dcgm-job-map",
+    }
+
+
+def test_the_services_that_read_a_map_are_restarted_when_hooks_go(tmp_path: Path) -> None:
+    on, off = ({file.path: file.content for file in stack(tmp_path, text).payload(ROLES)} for text in (BOTH, OFF))
+    by_service = stack(tmp_path, OFF).files_by_service()
+    changed = {name for name, paths in by_service.items() if any(on.get(path) != off.get(path) for path in paths)}
+    assert changed == {"nvidia_gpu_exporter", "jobstats-target", "dcgm-exporter", "dcgm-exporter-target"}
+    assert by_service == stack(tmp_path, BOTH).files_by_service()
 
 
 def test_only_the_directories_of_the_hooks_there_are_made(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_the_files_of_a_node(tmp_path: Path) -> None:
         "/etc/systemd/system/cgroup_exporter.service": 0o644,
         "/etc/systemd/system/dcgm-exporter-target.service": 0o644,
         "/etc/systemd/system/dcgm-exporter.service": 0o644,
+        "/etc/systemd/system/jobstats-gpus.service": 0o644,
         "/etc/systemd/system/jobstats-sweep.service": 0o644,
         "/etc/systemd/system/jobstats-sweep.timer": 0o644,
         "/etc/systemd/system/jobstats-target.service": 0o644,
@@ -141,6 +142,7 @@ def test_what_the_site_changes_reaches_unit_targets_and_binaries(tmp_path: Path)
     assert "MemoryMax=1G\n" in unit
     assert f"MemoryHigh={3 << 28}\n" in unit
     assert "CPUQuota=200%\n" in unit
+    assert unit.count("--web.listen-address") == 1
     assert one.binaries(ROLES) == (("node_exporter", "/opt/ne"), ("cgroup_exporter", "/usr/local/bin/cgroup_exporter"))
     assert [entry["targets"] for entry in one.targets("n1", "jobstats")] == [["n1:19100"], ["n1:9306"]]
 
@@ -186,6 +188,7 @@ def test_a_node_gets_the_files_of_its_roles_only(tmp_path: Path) -> None:
         "/etc/bcm-jobstats/targets/dcgm-exporter.json",
         "/etc/systemd/system/dcgm-exporter-target.service",
         "/etc/systemd/system/dcgm-exporter.service",
+        "/etc/systemd/system/jobstats-gpus.service",
         "/etc/systemd/system/jobstats-sweep.service",
         "/etc/systemd/system/jobstats-sweep.timer",
         "/etc/tmpfiles.d/bcm-jobstats.conf",

@@ -18,12 +18,16 @@ from bcm_jobstats.stack import Stack, load_definitions
 
 ROLES = ("jobstats", "dcgm-exporter")
 SWEEP = "jobstats-sweep"
+GPUS = "jobstats-gpus"
+ROOTS = (SWEEP, GPUS)
+"""The units that run as root."""
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 NODE_EXPORTER = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
 UNITS = [
     "cgroup_exporter",
     "dcgm-exporter",
     "dcgm-exporter-target",
+    "jobstats-gpus",
     "jobstats-sweep",
     "jobstats-target",
     "node_exporter",
@@ -32,7 +36,8 @@ UNITS = [
 EXPOSED = {
     "dcgm-exporter": 40,
     "nvidia_gpu_exporter": 40,
-    "jobstats-sweep": 20,
+    "jobstats-gpus": 20,
+    "jobstats-sweep": 18,
     "jobstats-target": 10,
     "dcgm-exporter-target": 10,
 }
@@ -42,14 +47,26 @@ EXPOSED = {
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a node with the payload and something at the place of every program."""
-    root = tmp_path_factory.mktemp("node")
+    return made(tmp_path_factory.mktemp("node"), "")
+
+
+@pytest.fixture(scope="module")
+def off(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a site without hooks."""
+    return made(tmp_path_factory.mktemp("off"), "hooks: {enabled: false}\n")
+
+
+def made(root: Path, text: str) -> Path:
     site_file = root / "site.yaml"
-    site_file.write_text("roles: {dcgm-exporter: }\n")
+    site_file.write_text(f"roles: {{dcgm-exporter: }}\n{text}")
     definitions = load_definitions()
     stack = Stack(load_site(site_file, definitions), definitions)
     for file in stack.payload(ROLES):
         put(root / file.path[1:], file.content, file.mode)
-    for _, path in stack.binaries(ROLES):
+    for link in stack.links(ROLES, "10.0"):
+        (root / link.path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (root / link.path[1:]).symlink_to(link.target)
+    for path in (*(path for _, path in stack.binaries(ROLES)), "/bin/bash", "/usr/bin/systemd-tmpfiles"):
         put(root / path[1:], b"", 0o755)
     return root
 
@@ -78,9 +95,31 @@ def test_systemd_has_nothing_against_the_unit(tree: Path, unit: str) -> None:
 
 
 @needs_systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_has_nothing_against_the_unit_of_a_site_without_hooks(off: Path, unit: str) -> None:
+    assert verify(off, f"{unit}.service") == ""
+
+
+@needs_systemd
+def test_systemd_would_say_that_a_command_to_forget_is_no_command(off: Path) -> None:
+    text = (off / "etc/systemd/system/dcgm-exporter.service").read_text()
+    wrong = text.replace("ExecStartPre=+-/usr", "ExecStartPre=+-usr/")
+    assert text != wrong
+    put(off / "etc/systemd/system/bad@.service", wrong.encode(), 0o644)
+    assert verify(off, "bad@.service")
+    (off / "etc/systemd/system/bad@.service").unlink()
+
+
+@needs_systemd
 def test_systemd_has_nothing_against_the_timer(tree: Path) -> None:
     assert verify(tree, "jobstats-sweep.timer") == ""
-    assert "[Install]" not in (tree / "etc/systemd/system/jobstats-sweep.timer").read_text().splitlines()
+    lines = (tree / "etc/systemd/system/jobstats-sweep.timer").read_text().splitlines()
+    assert "[Install]" not in lines
+    when = [line for line in lines if line.startswith("On")]
+    assert when == ["OnActiveSec=0", "OnCalendar=*:*:0/20"], "by the clock alone a timer always has a next time"
+    command = ["systemd-analyze", "calendar", "--iterations=4", "--base-time=2026-01-01 00:00:01 UTC", "*:*:0/20"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env={"TZ": "UTC"}).stdout
+    assert re.findall(r" (\d\d:\d\d:\d\d) UTC", told) == ["00:00:20", "00:00:40", "00:01:00", "00:01:20"]
 
 
 @needs_systemd
@@ -125,7 +164,7 @@ def test_what_every_unit_keeps(tree: Path, unit: str) -> None:
     assert "[Install]" not in (tree / f"etc/systemd/system/{unit}.service").read_text().splitlines()
     assert told["StartLimitIntervalSec"] == ["0"]
     assert told["SystemCallErrorNumber"] == ["EPERM"], "else a refused call kills (lab §3)"
-    assert told["User"] == told["Group"] == ["root" if unit == SWEEP else "jobstats"]
+    assert told["User"] == told["Group"] == ["root" if unit in ROOTS else "jobstats"]
     assert told["NoNewPrivileges"] == ["yes"]
     assert told["CapabilityBoundingSet"] == [""]
     assert told["ProtectSystem"] == ["strict"]
@@ -135,7 +174,7 @@ def test_what_every_unit_keeps(tree: Path, unit: str) -> None:
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if not unit.endswith("-target")])
 def test_exporters_do_not_hang_on_shared_storage(tree: Path, unit: str) -> None:
     assert "/cm/" not in (tree / f"etc/systemd/system/{unit}.service").read_text()
-    assert ("DeviceAllow" in keys(tree, unit)) == (unit in ("dcgm-exporter", "nvidia_gpu_exporter", SWEEP))
+    assert ("DeviceAllow" in keys(tree, unit)) == (unit in ("dcgm-exporter", "nvidia_gpu_exporter", GPUS))
 
 
 def test_the_sweeper_comes_with_what_reads_the_maps(tree: Path) -> None:
@@ -148,9 +187,37 @@ def test_the_sweeper_comes_with_what_reads_the_maps(tree: Path) -> None:
 
 def test_the_sweep_does_not_wait_for_the_driver(tree: Path) -> None:
     told = keys(tree, SWEEP)
-    assert told["ExecStart"] == ["/usr/lib/bcm-jobstats/gpu-sweep", "-/usr/lib/bcm-jobstats/gpu-table"]
+    ask = "/usr/lib/bcm-jobstats/gpu-table --check || exec systemctl start --no-block jobstats-gpus.service"
+    assert told["ExecStart"] == ["/usr/lib/bcm-jobstats/gpu-sweep", f"-/bin/bash -pc '{ask}'"]
+
+
+def test_slurmd_waits_for_the_table_but_not_for_ever(tree: Path) -> None:
+    told = keys(tree, GPUS)
+    assert told["Before"] == ["slurmd.service"]
+    assert told["After"] == ["nvidia-persistenced.service systemd-modules-load.service"]
+    assert told["ExecStart"] == ["-/usr/lib/bcm-jobstats/gpu-table"], "a failure is no reason not to start slurmd"
+    assert (told["TimeoutStartSec"], told["TimeoutStopSec"]) == (["20"], ["2"])
+    assert "RemainAfterExit" not in told, "the sweeper could not start it again"
+    link = tree / "etc/systemd/system/slurmd.service.wants/jobstats-gpus.service"
+    assert str(link.readlink()) == "/etc/systemd/system/jobstats-gpus.service"
+    assert not list(tree.glob("etc/systemd/system/slurmd.service.requires/*"))
+
+
+@pytest.mark.parametrize("unit", ROOTS)
+def test_what_runs_as_root_writes_below_run_and_talks_to_nobody(tree: Path, unit: str) -> None:
+    told = keys(tree, unit)
     assert told["ReadWritePaths"] == ["/run"]
     assert told["RestrictAddressFamilies"] == ["AF_UNIX"]
+    assert told["DevicePolicy"] == ["closed"]
+
+
+def test_without_hooks_an_exporter_waits_for_a_sweep_and_then_forgets(off: Path) -> None:
+    for unit in ("dcgm-exporter", "nvidia_gpu_exporter"):
+        told = keys(off, unit)
+        assert f"{SWEEP}.service" in told["After"][0].split()
+        assert SWEEP not in " ".join(told.get("Wants", []))
+        assert len(told["ExecStartPre"]) == 1
+    assert not (off / "etc/systemd/system/slurmd.service.wants").exists()
 
 
 @pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="systemd-tmpfiles is not installed")
@@ -182,11 +249,16 @@ def test_the_target_service(tree: Path, role: str) -> None:
 
 @pytest.mark.skipif(not NODE_EXPORTER, reason="no node_exporter is installed (Debian: prometheus-node-exporter)")
 def test_a_real_node_exporter_takes_the_arguments_and_answers(tmp_path: Path) -> None:
+    """Also those that a site gives instead of ours: twice the same would be refused."""
+    textfiles = tmp_path / "textfiles"
+    textfiles.mkdir()
+    (textfiles / "x.prom").write_text("x_of_the_site 1\n")
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     site_file = tmp_path / "site.yaml"
-    site_file.write_text(f"exporters: {{node_exporter: {{port: {port}}}}}\n")
+    own = f"[--collector.textfile.directory={textfiles}, --collector.schedstat]"
+    site_file.write_text(f"exporters: {{node_exporter: {{port: {port}, arguments: {own}}}}}\n")
     stack = Stack(load_site(site_file), load_definitions())
     (exporter,) = (one for one in stack.role("jobstats").exporters if one.name == "node_exporter")
     with (tmp_path / "log").open("wb") as log:
@@ -200,6 +272,8 @@ def test_a_real_node_exporter_takes_the_arguments_and_answers(tmp_path: Path) ->
     assert "node_memory_MemTotal_bytes " in metrics
     assert 'node_scrape_collector_success{collector="filesystem"} 1' in metrics
     assert 'collector="arp"' not in metrics
+    assert 'collector="schedstat"' in metrics
+    assert "x_of_the_site 1" in metrics
 
 
 def scrape(url: str) -> str:

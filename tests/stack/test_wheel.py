@@ -49,4 +49,4 @@ def test_a_wheel_holds_what_a_checkout_holds(tmp_path: Path) -> None:
     assert from_wheel[0] == str(installed / "bcm_jobstats/data")
     assert from_checkout[0] == str(TOP / "bcm_jobstats/data")
     assert from_wheel[1:] == from_checkout[1:]
-    assert len(from_wheel) == 12
+    assert len(from_wheel) == 13

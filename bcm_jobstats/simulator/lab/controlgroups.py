@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 PREFIX = "bcm-simulator."
 ENDING = 10.0
 """Seconds that killed processes may take to be gone."""
@@ -66,12 +67,14 @@ class ControlGroups:
     def init(self, node: str) -> int | None:
         """Process 1 of the container of `node`, by its number on this machine; None before it is there.
 
-        systemd moves itself into the group ``init.scope`` and stays there alone.
+        systemd moves itself into the group ``init.scope``, where its new children are for a moment, too.
         """
         for group in self._all(node):
             if group.name == "init.scope":
-                with suppress(OSError, ValueError):
-                    return int((group / "cgroup.procs").read_text().split("\n", 1)[0])
+                with suppress(OSError):
+                    for word in (group / "cgroup.procs").read_text().split():
+                        if _number_inside(int(word)) == 1:
+                            return int(word)
         return None
 
     def remove(self, node: str = "") -> None:
@@ -108,6 +111,14 @@ class ControlGroups:
             if top.is_dir():
                 for directory, _, _ in os.walk(top, topdown=False):
                     yield Path(directory)
+
+
+def _number_inside(process: int) -> int:
+    """The number that a process has in its own namespace of processes; 0 when it has ended."""
+    with suppress(OSError):
+        lines = (PROC / str(process) / "status").read_text(errors="replace").splitlines()
+        return next((int(line.split()[-1]) for line in lines if line.startswith("NSpid:")), 0)
+    return 0
 
 
 def _inherit_cpuset(above: Path, group: Path) -> None:

@@ -30,8 +30,9 @@ TEMPLATE = """\
 SlurmUser=slurm
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=cred_expire=5
 MpiDefault=none
-SlurmdSpoolDir=/var/lib/slurm/slurmd
+SlurmdSpoolDir=/var/spool/slurmd
 ProctrackType=proctrack/cgroup
 TaskPlugin=task/cgroup
 JobAcctGatherType=jobacct_gather/cgroup
@@ -39,11 +40,16 @@ ReturnToService=2
 SlurmctldTimeout=30
 SlurmdTimeout=30
 DefMemPerCPU=8000
-SchedulerParameters=batch_sched_delay=0,bf_interval=1
+SchedulerParameters=batch_sched_delay=0,bf_interval=1,bf_hetjob_prio=min,bf_hetjob_immediate
 SlurmdParameters=config_overrides
 AccountingStoreFlags=job_comment
 """
-"""A new slurm.conf outside of the generated section: from then on it is the administrator's."""
+"""A new slurm.conf outside of the generated section: from then on it is the administrator's.
+
+slurmd's spool lies where an imageupdate deletes nothing (bcm-facts §6), or running jobs would lose their scripts. A
+requeued job waits for as long as the credential of its first run is good, 120 s unless it is said. The parts of two
+heterogeneous jobs wait for one another for ever, unless the backfill scheduler keeps them together.
+"""
 
 _PATHS = (
     ("prolog", "Prolog", f"{CMD_SCRIPTS}/prolog"),
