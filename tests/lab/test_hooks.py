@@ -122,8 +122,8 @@ def expected(*jobs: str) -> dict[str, str]:
     return {**found, **{f"/run/dcgm-job-map/{gpu}": job for gpu, job in enumerate(jobs) if job}}
 
 
-def shows(pod: Lab, wanted: dict[str, str], what: str) -> None:
-    until(lambda: maps(pod, FIRST) == wanted, what=what)
+def shows(pod: Lab, wanted: dict[str, str], what: str, node: str = FIRST) -> None:
+    until(lambda: maps(pod, node) == wanted, what=what)
 
 
 def sweep(pod: Lab, looks: int = 1, *, later: int = 20, node: str = FIRST) -> None:
@@ -238,12 +238,12 @@ def test_a_job_between_its_steps_keeps_its_gpus_on_every_node(pod: Lab) -> None:
     until(lambda: state(pod, job) == "RUNNING", 60.0, f"job {job} runs")
     assert pod.on(HEAD, "squeue", "--noheader", "--format=%B", f"--jobs={job}") == FIRST, "where its batch step is"
     for node in (FIRST, SECOND):
-        until(lambda node=node: maps(pod, node) == expected(job), what=f"the prolog ran on {node}")
+        shows(pod, expected(job), f"the prolog ran on {node}", node)
     sweep(pod, looks=3, node=SECOND)
     assert maps(pod, SECOND) == expected(job)
     cancel(pod, job)
     for node in (FIRST, SECOND):
-        until(lambda node=node: maps(pod, node) == {}, what=f"the epilog ran on {node}")
+        shows(pod, {}, f"the epilog ran on {node}", node)
 
 
 def read_only(directory: str) -> tuple[str, str]:
