@@ -8,7 +8,7 @@
 # the logs by a later hook or by the sweeper.
 #
 # Nothing here may hurt a job: no Slurm command, no wait longer than the lock's, never an exit status but 0, no file that
-# only grows. bash starts one other program (flock), two where a file has to be replaced (mv) or removed (rm).
+# only grows. bash starts one other program (flock); where files have to be replaced (mv) or removed (rm), one or two more.
 
 # What a site may set differently; `bcm-jobstats apply` writes its values here.
 run=/run
