@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="hooks run as root: their directories are root's"),
 ]
-WRITERS, ROUNDS = map(int, os.environ.get("BCM_JOBSTATS_TORTURE", "20x40").split("x"))
+WRITERS, ROUNDS = map(int, os.environ.get("BCM_JOBSTATS_TORTURE", "20x20").split("x"))
 REFERENCE = Path(__file__).parent / "reference"
 
 

@@ -42,6 +42,15 @@ def pod(lab: Lab) -> Lab:
     return lab
 
 
+@pytest.fixture(autouse=True)
+def alone(pod: Lab) -> Iterator[None]:
+    """No job of a test that failed is there in the next one."""
+    yield
+    if pod.tried(HEAD, "squeue", "--noheader").stdout.strip():
+        pod.tried(HEAD, "scancel", f"--user={USER}")
+        until(lambda: not pod.tried(HEAD, "squeue", "--noheader").stdout.strip(), 60.0, "no job is left")
+
+
 def maps(pod: Lab, node: str, directories: tuple[str, ...] = PUBLIC) -> dict[str, str]:
     """The files of the maps that are not empty, and what they say."""
     found = pod.on(node, "sh", "-c", f"cd /; grep -rs '' {' '.join(directories)} || :")
@@ -182,8 +191,9 @@ def test_the_sweeper_leaves_alone_what_runs(pod: Lab) -> None:
     """Batch jobs on shared and whole GPUs; an interactive one with a step; with steps that come and go."""
     before = removed(pod)
     jobs = [submitted(pod, f"--gres={gpus}") for gpus in ("gpu:1", "shard:1", "shard:1")]
+    last = {"/run/gpustat/1": f"{jobs[2]} {ALICE}", "/run/dcgm-job-map/1": jobs[2]}
+    until(lambda: last.items() <= maps(pod, FIRST).items(), what="both prologs of the last job ran")
     held = maps(pod, FIRST)
-    assert held["/run/dcgm-job-map/0"] == jobs[0] and jobs[2] in held["/run/gpustat/1"], held
     sweep(pod, looks=3)
     assert maps(pod, FIRST) == held and removed(pod) == before
     cancel(pod, *jobs)

@@ -12,7 +12,7 @@ from bcm_jobstats.simulator.layout import HEAD
 from tests.harness import until
 from tests.lab.labs import NODES, Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.parametrize("lab", ["trixie"], indirect=True)]
 
 FIRST, _ = NODES
 CGROUPS = "/sys/fs/cgroup"
