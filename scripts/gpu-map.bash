@@ -183,7 +183,7 @@ catch_up() {
 # Brings what exporters read of a GPU up to date. A file is appended to, emptied or replaced: nobody ever reads half a
 # line, nor finds one job gone because another one came.
 publish() { # KEY
-    local file=$public/$1 text='' there='' one
+    local file=$public/$1 text='' there='' one fit=''
     for one in ${holders[$1]}; do
         if [[ $map == gpustat ]]; then
             # One line is all that its exporter takes: on a GPU that jobs share, the job that started last.
@@ -201,10 +201,11 @@ publish() { # KEY
         return
     fi
     if plain "$file"; then
+        fit=yes
         [[ ! -s $file ]] || ! IFS= read -r -d '' there <"$file" || there=$'\n' # it has a NUL: not what we wrote
         [[ $there == "$text" ]] && return
     fi
-    if [[ $text == "$there"* && (-e $file || ! $unlinks) ]] && plain "$file"; then
+    if [[ $fit && $text == "$there"* && (-e $file || ! $unlinks) ]]; then
         printf '%s' "${text#"$there"}" >>"$file" || problem "$file: cannot be written; is $run full or read-only?"
     elif ready "$state/.new" && printf '%s' "$text" >"$state/.new/$1"; then
         staged+=("$state/.new/$1")
@@ -277,7 +278,7 @@ identify_gpus() {
             [[ $map == gpustat ]] || look_up "$word" || key=${numbered[index]-}
             [[ $map == gpustat || $word == GPU-* || $key == *.* ]] || key=''
         fi
-        if [[ ! $key ]] || ! valid "$key"; then
+        if [[ $key != +([0-9]) ]] && ! valid "$key"; then
             problem "GPU '${word:0:80}' of Slurm is not in $home/gpus"
         elif [[ " ${keys[*]} " != *" $key "* ]]; then
             keys+=("$key") # once: two compute instances may lie in one GPU instance
