@@ -51,7 +51,6 @@ def install(lab: Lab) -> None:
 
 
 def _fill(directory: Path) -> None:
-    (directory / "50-simulated-gpu-map").unlink(missing_ok=True)
     for name in ("59-before", "61-after"):
         _script(directory / name, RECORDER)
     for name in HOLDERS if directory.name == "prologs" else ():
