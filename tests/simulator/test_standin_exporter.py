@@ -162,3 +162,10 @@ def test_a_whole_system_runs_its_own_programs(tmp_path: Path, has: tuple[str, ..
     assert runs in text
     assert lacks not in text
     assert "for python in /usr/bin/python3; do" in (tmp_path / "usr/local/bin/cgroup_exporter").read_text()
+
+
+@pytest.mark.parametrize(("kind", "told"), [("cgroup_exporter", "0.3.3"), ("dcgm_exporter", "4.8.2")])
+def test_it_tells_its_version_and_ends(kind: str, told: str) -> None:
+    command = [sys.executable, "-I", "-S", "-B", DIRECTORY, kind, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"version {told}" in done.stdout

@@ -11,6 +11,13 @@ import time
 from .page import Page
 
 KINDS = {"node_exporter": 9100, "cgroup_exporter": 9306, "nvidia_gpu_exporter": 9445, "dcgm_exporter": 9400}
+VERSIONS = {
+    "node_exporter": "1.5.0",
+    "cgroup_exporter": "0.3.3",
+    "nvidia_gpu_exporter": "0.2.2",
+    "dcgm_exporter": "4.8.2",
+}
+"""The releases that the stand-ins follow."""
 LISTEN_FLAGS = ("web.listen-address", "a", "address")
 CGROUP_FLAGS = {
     *("web.listen-address", "web.disable-exporter-metrics", "path.cgroup.root", "path.slurmstepd.scope"),
@@ -29,6 +36,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: standin_exporters {'|'.join(KINDS)} [flags]\n")
         return 64
     kind, options = arguments[0], read_options(arguments[1:])
+    if "version" in options:
+        sys.stdout.write(version(kind))
+        return 0
     unknown = sorted(set(options) - CGROUP_FLAGS) if kind == "cgroup_exporter" else []
     if unknown:  # as the real one, which changed its flags once
         sys.stderr.write(f"{kind}: error: unknown long flag '--{unknown[0]}', try --help\n")
@@ -49,6 +59,12 @@ def main(arguments: list[str]) -> int:
         except ConnectionError:
             continue  # the client gave up before its turn
         _thread.start_new_thread(answer, (_socket.socket(fileno=descriptor), kind, options))
+
+
+def version(kind: str) -> str:
+    """What --version prints, in the layouts of Prometheus' exporters and of dcgm-exporter."""
+    told = "dcgm-exporter version {}\n" if kind == "dcgm_exporter" else f"{kind}, version {{}} (SIMULATED stand-in)\n"
+    return told.format(VERSIONS[kind])
 
 
 def read_options(arguments: list[str]) -> Options:
