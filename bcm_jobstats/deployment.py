@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Optional
 
 from bcm_jobstats.bcm import capabilities, heads
 from bcm_jobstats.bcm.choice import AUTO, Access, Choice, choose
@@ -15,14 +16,22 @@ from bcm_jobstats.bcm.errors import Unreadable
 from bcm_jobstats.bcm.port import Bcm
 from bcm_jobstats.enable import headfiles, metrics, places
 from bcm_jobstats.enable.marks import is_ours
-from bcm_jobstats.imaging import payload
+from bcm_jobstats.imaging import contents, payload
 from bcm_jobstats.imaging.manifest import clear_leftovers
 from bcm_jobstats.imaging.originals import SharedOriginals
+from bcm_jobstats.imaging.record import Record, Records
+from bcm_jobstats.imaging.sources import Sources
+from bcm_jobstats.imaging.store import Store
+from bcm_jobstats.imaging.supplied import Supplied
+from bcm_jobstats.imaging.trees import Tree
 from bcm_jobstats.monitoring.targets import Targets
 from bcm_jobstats.plan.generations import Generations
 from bcm_jobstats.site import Site, SiteError
 from bcm_jobstats.slurm import resources as slurm
 from bcm_jobstats.stack import Stack, load, load_definitions
+
+if TYPE_CHECKING:
+    from bcm_jobstats.bcm.imagework import ImageWork
 
 log = logging.getLogger(__name__)
 STATE = "var/lib/bcm-jobstats"
@@ -43,6 +52,8 @@ class Deployment:
     """Look for what is ours in every place, also where neither site file nor journal tells of any: both may be lost."""
     unsound: str = ""
     """What is wrong with the site file, where `lenient` goes by the defaults; known with `stack`."""
+    bundle: Optional[Path] = None
+    """A file that `image fetch` made, where artifacts are looked for first."""
     _assigns: bool = False
 
     @cached_property
@@ -135,6 +146,31 @@ class Deployment:
         """What administrators had where we took over."""
         return SharedOriginals(payload.shared_tree(self.root))
 
+    @cached_property
+    def records(self) -> Records:
+        """What was built for categories, and how far their rollouts are."""
+        return Records(payload.shared_tree(self.root))
+
+    @cached_property
+    def store(self) -> Store:
+        """The programs that images get, and those of administrators that ours replaced."""
+        return Store.of_head(self.root)
+
+    @cached_property
+    def supplied(self) -> Supplied:
+        """The site's artifacts. Raises BadBundle."""
+        from bcm_jobstats.imaging.bundle import Bundle
+
+        return Supplied(Sources(self.root, self.store, Bundle.open(self.bundle) if self.bundle else None))
+
+    @cached_property
+    def imagework(self) -> ImageWork:
+        """Work on software images: always through cmsh; raises Unreachable where there is none."""
+        from bcm_jobstats.bcm.cmsh import process
+        from bcm_jobstats.bcm.cmsh.imagework import CmshImageWork
+
+        return CmshImageWork(process.find(self.root), self.access.timeout, self.access.options)
+
     @property
     def lock(self) -> Path:
         """The lock file of this head node."""
@@ -142,7 +178,7 @@ class Deployment:
 
     def refresh(self) -> None:
         """Forget what was read from the cluster."""
-        for name in ("cluster", "producers", "other_head"):
+        for name in ("cluster", "producers", "other_head", "supplied", "wanted"):
             self.__dict__.pop(name, None)
 
     def tidy(self) -> None:
@@ -178,6 +214,20 @@ class Deployment:
     def placed(self) -> list[places.Placement]:
         """Where the roles go."""
         return places.placements(self.stack.site, self.stack.roles(), self.cluster)
+
+    def record_list(self) -> list[Record]:
+        """The records of all categories."""
+        return list(self.records.all().values())
+
+    @cached_property
+    def wanted(self) -> payload.Wanted:
+        """What every software image is to hold, by `apply`."""
+        return contents.of_images(self.stack, self.placed(), self.cluster, self.record_list())
+
+    def image_trees(self, *, every: bool = False) -> list[Tree]:
+        """The software images that `apply` looks into; with `every` also those it leaves alone for a rollout."""
+        out = set() if every else contents.left_alone(self.record_list(), self.wanted)
+        return [tree for tree in payload.image_trees(self.cluster, self.root) if tree.name not in out]
 
 
 def _has_services_of_ours(cluster: Cluster) -> bool:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Optional
 
 from bcm_jobstats.bcm import capabilities, heads
+from bcm_jobstats.bcm.choice import CMSH
 from bcm_jobstats.deployment import GENERIC_ROLE, SERVICES, Deployment
 from bcm_jobstats.enable import headfiles, metrics, places
 from bcm_jobstats.enable.headfiles import HeadFileProvider
 from bcm_jobstats.enable.providers import overlay_provider, producer_provider, role_provider, service_provider
 from bcm_jobstats.enable.resources import desired as enablement
-from bcm_jobstats.imaging import payload
+from bcm_jobstats.imaging import contents, excludelist, payload, updates
+from bcm_jobstats.imaging.contents import Content
 from bcm_jobstats.imaging.lines import LineProvider
-from bcm_jobstats.imaging.trees import TreeProvider
+from bcm_jobstats.imaging.packages import PackageProvider
+from bcm_jobstats.imaging.programs import ProgramProvider
+from bcm_jobstats.imaging.trees import Tree, TreeProvider
 from bcm_jobstats.imaging.update import UpdateProvider
 from bcm_jobstats.monitoring.targets import FormerTargetsProvider, TargetsProvider
 from bcm_jobstats.plan import planner
@@ -27,7 +31,7 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
     """All kinds of resources. Rank says when a kind is written, rank_down when it is removed: what runs on nodes
     goes first and comes last, the record on shared storage the other way round."""
     bcm, cluster = where.bcm, where.cluster
-    trees = payload.image_trees(cluster, where.root)
+    trees = where.image_trees(every=destroy)
     shared = payload.shared_tree(where.root)
     wanted = () if destroy else [role.name for role in where.stack.roles()]
     return [
@@ -36,22 +40,75 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
         overlay_provider(40, 5, bcm, cluster),
         TargetsProvider(15, 10, where.targets, wanted),
         FormerTargetsProvider(90, 95, shared, where.targets),
-        TreeProvider("file", 20, 20, trees),
-        LineProvider(20, 20, trees),
+        *_in_images(where, trees),
+        _exclude_lists(where, shared),
         UpdateProvider(30, 30, bcm, cluster, shared),
         HeadFileProvider(60, 15, bcm, cluster, where.root, there=where.other_head),
         producer_provider(55, 3, bcm, where.producers),
-        TreeProvider(payload.HOOK, 12, 40, [shared], types=("file",)),
+        _shared_hooks(where),
         TreeProvider(payload.DIRECTORY, 10, 100, [shared], types=("directory",)),
         *slurm.providers(bcm, cluster, where.root, where.originals),
     ]
 
 
+def _exclude_lists(where: Deployment, shared: Tree) -> excludelist.ExcludeListProvider:
+    """In force before nodes are updated, and for as long as they are."""
+    reached = where.bcm.name == CMSH
+    work = lambda: where.imagework  # noqa: E731 - without cmsh there is none
+    return excludelist.ExcludeListProvider(25, 35, work, cluster=where.cluster, shared=shared, reached=reached)
+
+
+def _in_images(where: Deployment, trees: Sequence[Tree]) -> list[Provider]:
+    """What is in software images: programs before the units that start them."""
+    return [
+        PackageProvider(16, 24, trees, where.store, where.root),
+        ProgramProvider(18, 22, trees, where.store),
+        TreeProvider("file", 20, 20, trees),
+        LineProvider(20, 20, trees),
+    ]
+
+
+def image_providers(where: Deployment, tree: Tree) -> list[Provider]:
+    """What `image build` writes: one image, and the hooks on shared storage that its links lead to."""
+    return [_shared_hooks(where), *_in_images(where, [tree])]
+
+
+def _shared_hooks(where: Deployment) -> TreeProvider:
+    return TreeProvider(payload.HOOK, 12, 40, [payload.shared_tree(where.root)], types=("file",))
+
+
+def for_image(where: Deployment, category: str, tree: Tree, *, adopt: bool = False, clone: bool = True) -> Plan:
+    """What `image build` would change in an image that is for a category. All that is in a `clone` is ours to change;
+    on shared storage, and in an image in use, only with `adopt`."""
+    content = contents.of_category(where.stack, where.placed(), where.cluster, category)
+    wanted: dict[str, Content] = {**where.wanted, tree.name: content}
+    version, originals = where.cluster.version, where.originals.all()
+    hooks = payload.shared_hooks(where.stack, wanted, payload.shared_tree(where.root), version)
+    files = payload.of_image(where.stack, tree, content, version, where.supplied)
+    first = planner.make([_shared_hooks(where)], hooks, adopt=adopt, originals=originals)
+    then = planner.make(_in_images(where, [tree]), files, adopt=adopt or clone, originals=originals)
+    return replace(
+        then,
+        changes=(*first.changes, *then.changes),
+        conflicts=(*first.conflicts, *then.conflicts),
+        fingerprint=f"{first.fingerprint}{then.fingerprint}",
+        problems=tuple(payload.problems_of_image(where.stack, tree, content, where.supplied)),
+        purpose="image",
+        about=_about(where, category=category, image=tree.name),
+    )
+
+
 def desired(where: Deployment) -> list[Resource]:
     """Everything that should exist."""
     placed, generic = where.placed(), where.mode == GENERIC_ROLE
-    trees, shared = payload.image_trees(where.cluster, where.root), payload.shared_tree(where.root)
-    resources = payload.desired(where.stack, placed, where.cluster, trees, shared)
+    held, shared = contents.held(where.record_list()), payload.shared_tree(where.root)
+    resources = payload.desired(
+        where.stack, where.wanted, where.cluster, where.image_trees(), shared=shared, supplied=where.supplied
+    )
+    resources += updates.desired(where.stack, resources, set(where.wanted), where.cluster, held)
+    resources += updates.as_recorded(shared, held)
+    if where.bcm.name == CMSH:
+        resources += excludelist.desired(where.stack, where.cluster)
     resources += headfiles.desired(where.stack, where.heads)
     resources += slurm.desired(where.stack.site, where.cluster, where.root)
     if where.stack.site.bcm.metrics and where.bcm.writes:
@@ -78,11 +135,14 @@ def for_apply(where: Deployment, *, adopt: bool = False) -> Plan:
             *heads.notes(where.root),
             *slurm.notes(plan),
             *_sync_note(plan),
+            *_in_place_note(where, plan),
+            *_exclude_lists_note(where, excludelist.desired(where.stack, where.cluster)),
         ),
         problems=(
             *_unsupported(where),
             *places.problems(placed),
-            *payload.problems(where.stack, placed, where.cluster, where.root),
+            *contents.unfinished(where.record_list()),
+            *payload.problems(where.stack, where.wanted, where.cluster, where.root, where.supplied),
             *slurm.problems(where.stack.site, where.cluster, where.root),
         ),
         about=_about(where, adopt="yes" if adopt else "no"),
@@ -93,7 +153,15 @@ def for_destroy(where: Deployment) -> Plan:
     """What `destroy` would do."""
     plan = planner.make(providers(where, destroy=True), [], originals=where.originals.all())
     unreached = headfiles.notes(where.stack, where.cluster, where.heads)
-    notes = (*slurm.notes(plan), *_sync_note(plan), *payload.missing(where.cluster, where.root), *unreached)
+    missing = payload.missing(where.cluster, where.root)
+    notes = (
+        *slurm.notes(plan),
+        *_sync_note(plan),
+        *missing,
+        *unreached,
+        *_rolled_out_note(where),
+        *_exclude_lists_note(where),
+    )
     return replace(plan, purpose="destroy", notes=notes, about=_about(where))
 
 
@@ -158,3 +226,23 @@ def _sync_note(plan: Plan) -> Iterator[str]:
     if categories:
         some = ", ".join(categories)
         yield f"imageupdate brings the running nodes of {some} to their image: whatever else differs is synced too"
+
+
+def _exclude_lists_note(where: Deployment, wanted: Iterable[Resource] = ()) -> Iterator[str]:
+    if where.bcm.name != CMSH:
+        yield from excludelist.notes(list(wanted), payload.shared_tree(where.root), where.bcm.name)
+
+
+def _in_place_note(where: Deployment, plan: Plan) -> Iterator[str]:
+    used = {where.cluster.image_of(node) for node in where.cluster.nodes.values() if not node.is_head}
+    images = {change.name.partition(":")[0] for change in plan.changes if change.kind in updates.KINDS}
+    some = ", ".join(sorted(images & used))
+    if some:
+        yield f"{some} is changed in place; image build and image rollout do it by a clone and in waves"
+
+
+def _rolled_out_note(where: Deployment) -> Iterator[str]:
+    for record in where.record_list():
+        if record.source != record.image:
+            back = f"bcm-jobstats image rollback {record.category}"
+            yield f"image {record.image}, made for category {record.category}, stays: to have it gone, first {back}"

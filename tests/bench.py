@@ -15,7 +15,7 @@ from pathlib import Path
 from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.monitoring.prometheus import up
 from bcm_jobstats.simulator import Simulator, prometheus
-from tests import bench_hooks, bench_lab
+from tests import bench_hooks, bench_images, bench_lab
 from tests.harness import cluster, run
 
 SEED_LATENCY = 90.0
@@ -32,11 +32,15 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--lab", action="store_true", help="the rows of the lab instead: needs root")
     which.add_argument("--hooks", action="store_true", help="the rows of Slurm's prologs and epilogs instead")
+    which.add_argument("--images", action="store_true", help="the rows of software images instead: calls, not times")
     args = parser.parse_args()
     if args.rounds is not None and args.rounds < 1:
         parser.error("--rounds: at least 1")
     if args.hooks:
         rows = bench_hooks.rows(args.rounds or bench_hooks.ROUNDS)
+    elif args.images:
+        with tempfile.TemporaryDirectory(prefix="bcm-jobstats-bench.") as directory:
+            rows = list(bench_images.rows(Path(directory)))
     else:
         rows = bench_lab.rows() if args.lab else _rows(args.rounds or 7)
     head: Row = ("what", "measured", "target", "against the seeds, or in one run")

@@ -74,7 +74,7 @@ def _count_down(writes: int, *, files: bool) -> None:
         return True
 
     def commits(cmsh: Path, script: list[str], timeout: float, **options: Any) -> bool:
-        return any(command == "commit" or "imageupdate" in command for command in script)
+        return any(command.startswith("commit") or "imageupdate" in command or "grab" in command for command in script)
 
     def counted(function: Callable[..., Any], counts: Callable[..., bool] = always) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:

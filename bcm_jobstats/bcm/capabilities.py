@@ -240,6 +240,69 @@ HEAD_STATE = Capability(
     "yes",
     "`cmha status` is asked when the cluster has two heads",
 )
+CLONE_PATH = Capability(
+    "clone-path",
+    "bcm-facts §6: the transcript of a clone copies to /cm/images/NAME",
+    "Does a cloned image get a directory of its own?",
+    "yes",
+    "its path is read back: one that is its source's is refused, and nothing is written there",
+)
+INHERITED_IMAGE = Capability(
+    "inherited-image",
+    "bcm-facts §1.5 has one such value with its source in parentheses, of another mode",
+    "How does a list of devices show a software image that comes from the category?",
+    "apart",
+    "a node whose own image was cleared may show its category's, if cmsh had nothing to say against it",
+)
+IMAGEUPDATE_NEW_IMAGE = Capability(
+    "imageupdate-new-image",
+    'bcm-facts §6: "takes effect at reboot (or imageupdate for a synced image)"',
+    "Does imageupdate sync a node with an image that was set for it a moment ago?",
+    "yes",
+    "the nodes' files are compared with the image's manifest afterwards: `image rollout --reboot` has them boot anew",
+)
+IMAGEUPDATE_CLEARS_RESTART = Capability(
+    "imageupdate-clears-restart",
+    "bcm-facts §1.7: raised when a node's image changes; what takes it away but a boot is not said",
+    "Is a node's restart-required gone after an imageupdate with its new image?",
+    "yes",
+    "the rollout stops after the canary: `--reboot` has nodes boot, `--no-reboot` goes on without",
+)
+GRAB_WAIT = Capability(
+    "grab-wait",
+    "bcm-facts §6: commands return before the work ends; `--wait` is known of imageupdate only",
+    "Does provisioningstatus name a node from the moment its grabimage returned until it has ended?",
+    "yes",
+    "the image is compared with the node afterwards: what is missing there stops `image grab`",
+)
+SYNCLOG = Capability(
+    "synclog",
+    "bcm-facts §6: only its name is shown",
+    "Does `device; synclog NODE` print what a node's last dry run would change?",
+    "yes",
+    "an error with cmsh's words; the dry run can still be looked at in Base View",
+)
+EXCLUDELIST_GET = Capability(
+    "excludelist-get",
+    "bcm-facts §6: only the command is shown",
+    "Does `excludelist get NAME /` print a node's exclude list as it stands, and nothing else?",
+    "yes",
+    "an error with cmsh's words; the lists of the category itself are read with `get`",
+)
+EXCLUDE_COMMENTS = Capability(
+    "exclude-comments",
+    "bcm-facts §6: rsync's filter syntax; the lists that BCM 11 comes with begin with such lines (source TF)",
+    "May an exclude list have comments, lines that begin with #?",
+    "yes",
+    READ_BACK,
+)
+CHROOT_COMMANDS = Capability(
+    "chroot-commands",
+    "bcm-facts §6 has `cm-chroot-sw-img IMAGE` only; a public script gives it commands on its standard input",
+    "Does cm-chroot-sw-img run the commands that are on its standard input?",
+    "yes",
+    "the image is entered by chroot in a mount namespace of our own",
+)
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Capability))
 
 

@@ -13,8 +13,8 @@ from bcm_jobstats.bcm.cmsh import answers, process
 from bcm_jobstats.bcm.cmsh.scripts import command, quoted
 from bcm_jobstats.bcm.errors import Refused
 
-READ, APPLY = "read", "apply"
-PURPOSES = (READ, APPLY)
+READ, APPLY, IMAGES = PURPOSES = ("read", "apply", "images")
+"""What a certificate is for; `images` is for `apply` too."""
 BITS = 2048
 EMPTY = '""'
 OF_READING = (
@@ -40,6 +40,15 @@ OF_APPLYING = (
 """For apply, destroy and rollback on top of that: overlays, roles and services, nodes brought to their image."""
 OF_OTHER_HEAD = ("EXEC_COMMAND_TOKEN",)
 """For files on the other head node, when applying: it runs any command on any node, so nothing that reads has it."""
+OF_IMAGES = (
+    "ADD_SOFTWAREIMAGE_TOKEN",
+    "GRAB_IMAGEUPDATE_TOKEN",
+    "PROVISIONERS_STATUS_TOKEN",
+    "REBOOT_NODE_TOKEN",
+    "UPDATE_SOFTWAREIMAGE_TOKEN",
+)
+"""For image build, grab, rollout and rollback on top of applying; they run commands on nodes, too. Which call stands
+behind `synclog` is not public: no token is asked for it."""
 OF_METRICS = (
     "ADD_MONITORING_DATA_PRODUCER_TOKEN",
     "GET_MONITORING_DATA_PRODUCER_TOKEN",
@@ -63,12 +72,12 @@ class Wanted:
 
 def wanted(purpose: str, days: int, folder: str, *, two_heads: bool, metrics: bool, slurm: bool = False) -> Wanted:
     """What a certificate for `purpose` is to be."""
-    tokens = set(OF_READING)
-    if purpose == APPLY:
-        more = (OF_OTHER_HEAD if two_heads else ()) + (OF_SLURM if slurm else ())
-        tokens |= {*OF_APPLYING, *more}
+    tokens, images = set(OF_READING), purpose == IMAGES
+    if purpose != READ:
+        more = (OF_OTHER_HEAD if two_heads or images else ()) + (OF_SLURM if slurm else ())
+        tokens |= {*OF_APPLYING, *more, *(OF_IMAGES if images else ())}
     if metrics:
-        tokens |= set(OF_METRICS) if purpose == APPLY else {"GET_MONITORING_DATA_PRODUCER_TOKEN"}
+        tokens |= set(OF_METRICS) if purpose != READ else {"GET_MONITORING_DATA_PRODUCER_TOKEN"}
     name = f"bcm-jobstats-{purpose}"
     return Wanted(name, tuple(sorted(tokens)), days, f"{folder}/{purpose}.pem", f"{folder}/{purpose}.key")
 

@@ -21,7 +21,7 @@ from bcm_jobstats.slurm import resources
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
     parser.add_argument("--for", dest="purpose", choices=certificate.PURPOSES, default=certificate.APPLY,
-                        help="read: plan, drift, status; apply: changes too (default: apply)")  # fmt: skip
+                        help="read: plan, status; apply: changes; images: image too (default: apply)")  # fmt: skip
     parser.add_argument("--days", type=int, default=365, metavar="N", help="days until it ends (default: 365)")
     folder = "folder on the head node for the certificate and its key (default: /etc/bcm-jobstats)"
     parser.add_argument("--out", default="/etc/bcm-jobstats", metavar="DIR", help=folder)

@@ -1,6 +1,7 @@
 """Look for what is wrong, read-only. Exit status 1 when an error is found; warnings and notes leave it 0.
 
-Without options: the private keys of BCM's certificates, and whether Slurm is configured as job statistics need it.
+Without options: the private keys of BCM's certificates, the exporters in the software images, and whether Slurm is
+configured as job statistics need it.
 With --contract: does BCM still behave as when it was probed? Run that after an upgrade of BCM.
 """
 
@@ -11,10 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bcm_jobstats.checks import contract, keys
+from bcm_jobstats.bcm.entities import Cluster
+from bcm_jobstats.checks import contract, images, keys, lists
 from bcm_jobstats.cli import common
 from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.errors import ExitStatus, JobstatsError
+from bcm_jobstats.imaging import contents, payload
 from bcm_jobstats.slurm import reading
 from bcm_jobstats.slurm.findings import ERROR, NOTE, SEVERITIES, Finding
 
@@ -33,19 +36,27 @@ def run(args: argparse.Namespace) -> ExitStatus:
 def _preflight(args: argparse.Namespace, where: Deployment) -> ExitStatus:
     found = [Finding(ERROR, *problem.args) for problem in keys.problems(where.root, where.access.key)]
     with common.busy(args, "Reading the cluster"):
-        checks, about_slurm = _slurm(where)
-    found += about_slurm
+        try:
+            cluster = where.cluster
+        except JobstatsError as error:
+            cause = f"{error.cause}: nothing of Slurm was checked"
+            checks, about_cluster = 0, [Finding(ERROR, error.subject, cause, error.remedy)]
+        else:
+            checks, about_cluster = _cluster(where, cluster)
+    found += about_cluster
     common.put(args, {"checks": 1 + checks, "findings": [asdict(one) for one in found]}, _text(1 + checks, found))
     return ExitStatus.FAILED if any(one.severity == ERROR for one in found) else ExitStatus.OK
 
 
-def _slurm(where: Deployment) -> tuple[int, list[Finding]]:
+def _cluster(where: Deployment, cluster: Cluster) -> tuple[int, list[Finding]]:
+    excludes = lists.of_jobs(cluster, lambda: where.imagework)
+    checks, found = reading.examine(where.stack.site, cluster.wlms.values(), where.root, excludes)
     try:
-        wlms = where.bcm.read().wlms
+        wanted = contents.of_images(where.stack, where.placed(), cluster)
     except JobstatsError as error:
-        cause = f"{error.cause}: nothing of Slurm was checked"
-        return 0, [Finding(ERROR, error.subject, cause, error.remedy)]
-    return reading.examine(where.stack.site, wlms.values(), where.root)
+        return checks, [*found, Finding(ERROR, "site file", f"{error}: the software images were not checked")]
+    about_images = images.findings(where.stack, payload.image_trees(cluster, where.root), wanted)
+    return checks + 1, [*found, *about_images]
 
 
 def _text(checks: int, found: Sequence[Finding]) -> str:

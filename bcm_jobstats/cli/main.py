@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": "look for what is wrong: private keys, Slurm's settings; --contract: BCM's behaviour after an upgrade",
     "probe": "answer, read-only, what only a head node can tell about BCM; save the transcript",
     "certificate": "a certificate for bcm-jobstats with no more rights than it needs",
+    "image": "software images: list, plan, build, recipe, fetch, diff, grab, rollout, rollback",
     "hooks": "Slurm's prologs and epilogs: list, show",
     "targets": "Prometheus targets: list, sync",
     "prometheus": "Prometheus configuration: render, rules",
@@ -86,24 +87,25 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The namespace of a command line: global options anywhere, the rest by the sub-command's own module."""
-    general = _general()
+    options = general()
     about = sys.modules["bcm_jobstats"].__doc__
     raw = argparse.RawDescriptionHelpFormatter
-    top = Parser(prog="bcm-jobstats", description=about, parents=[general], epilog=_list(), formatter_class=raw)
+    top = Parser(prog="bcm-jobstats", description=about, parents=[options], epilog=_list(), formatter_class=raw)
     top.add_argument("--version", action="version", version=f"bcm-jobstats {__version__}")
     top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="what to do; COMMAND --help says more")
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = top.parse_args(arguments)
     module = importlib.import_module(f"bcm_jobstats.cli.{args.command}")
-    parser = Parser(prog=f"bcm-jobstats {args.command}", description=module.__doc__, parents=[general])
+    parser = Parser(prog=f"bcm-jobstats {args.command}", description=module.__doc__, parents=[options])
     module.configure(parser)
     parser.parse_args(args.rest, args)
     return _defaults(args)
 
 
-def _general() -> argparse.ArgumentParser:
+def general() -> Parser:
+    """The parser of the global options, for a sub-command to be made with."""
     # SUPPRESS: given before the command or after it, and neither overwrites the other.
-    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    parser = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = parser.add_argument_group("global options")
     group.add_argument("--site", type=Path, metavar="FILE", help=f"the site file (default: /{DEFAULT_SITE})")
     group.add_argument("--root", type=Path, metavar="DIR", help="prefix for every path on the head node (default: /)")

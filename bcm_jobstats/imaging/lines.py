@@ -63,9 +63,15 @@ class LineProvider:
         """See Provider."""
         tree, path, key = self._split(name)
         shown = shlex.quote(tree.shown.rstrip("/") + path)
+        drop = f"sed -i {shlex.quote(f'/^{key}:/d')} {shown}"
         if after is None:
-            return [f"sed -i {shlex.quote(f'/^{key}:/d')} {shown}"]
-        return [f"printf '%s\\n' {shlex.quote(after['line'])} >> {shown}"]
+            return [drop]
+        # Run again, it adds nothing; and a last line without an end gets one first.
+        end = f'test -z "$(tail -c1 {shown})" || echo >> {shown}'
+        add = f"{end}; printf '%s\\n' {shlex.quote(after['line'])} >> {shown}"
+        if before:
+            return [drop, add]
+        return [f"grep -q '^{key}:' {shown} || {{ {add}; }}"]
 
     def _strike_off(self, manifest: Manifest, path: str, key: str) -> None:
         keys = [other for other in manifest.lines.pop(path, []) if other != key]

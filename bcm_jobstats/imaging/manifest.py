@@ -14,6 +14,9 @@ from typing import Any, Optional
 
 from bcm_jobstats.errors import JobstatsError
 
+LATER = ("packages", "images")
+"""What manifests of earlier releases do not have."""
+
 
 class BadManifest(JobstatsError):
     """A manifest that cannot be read; without it nobody can tell whose the files of a tree are."""
@@ -35,7 +38,9 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644, owner: Optio
 class Manifest:
     """`entries`: path -> {type, sha256, mode, owner}; `lines`: path -> lines added; `directories` made on the way;
     `pushed`: category -> digests of the payload its nodes were last updated with;
-    `originals`: address -> what an administrator had there before we took it over.
+    `originals`: address -> what an administrator had there before we took it over;
+    `packages`: name -> version of the distribution packages we installed;
+    `images`: category -> the record of its built image and its rollout (see record.py), on shared storage only.
     """
 
     def __init__(self, root: Path, path: str) -> None:
@@ -47,6 +52,8 @@ class Manifest:
         self.directories: list[str] = []
         self.pushed: dict[str, dict[str, str]] = {}
         self.originals: dict[str, dict[str, Any]] = {}
+        self.packages: dict[str, str] = {}
+        self.images: dict[str, dict[str, Any]] = {}
         if self.file.exists():
             self._load()
 
@@ -92,6 +99,7 @@ class Manifest:
             self.entries, self.lines = document["entries"], document["lines"]
             self.directories, self.pushed = document["directories"], document["pushed"]
             self.originals = document["originals"]
+            self.packages, self.images = dict(document.get("packages", {})), dict(document.get("images", {}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadManifest(
                 str(self.file), f"cannot be read ({error})", "Restore it from the image's last revision or from backup."
@@ -106,11 +114,13 @@ class Manifest:
             "pushed": self.pushed,
             "originals": self.originals,
         }
+        # Only where there are some: a manifest says nothing of what its tree has none of.
+        document.update({name: told for name in LATER if (told := getattr(self, name))})
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
     def _empty(self) -> bool:
         # A directory that is still there although nothing of ours is left holds something of others: it is theirs now.
-        return not (self.entries or self.lines or self.pushed or self.originals)
+        return not (self.entries or self.lines or self.pushed or self.originals or self.packages or self.images)
 
     def _topmost(self) -> Path:
         """The highest directory above the manifest that is not there."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.enable.places import Placement
+from bcm_jobstats.imaging import contents
+from bcm_jobstats.imaging.contents import Content
 from bcm_jobstats.imaging.manifest import Manifest
+from bcm_jobstats.imaging.supplied import Supplied
 from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST, MANAGED, Tree, directory_state, file_state, link_state
-from bcm_jobstats.imaging.update import PAYLOAD
 from bcm_jobstats.plan.resource import Resource
-from bcm_jobstats.stack import PayloadFile, Stack
+from bcm_jobstats.stack import PayloadFile, Program, Stack
+
+Wanted = Mapping[str, Content]
+"""Software image -> what it is to hold."""
 
 DIRECTORY = "directory"
 """The kind of the folders on shared storage: the last of ours to go, for they hold the record of what nodes got."""
@@ -44,44 +47,75 @@ def shared_tree(root: Path) -> Tree:
 
 def roles_by_image(stack: Stack, placed: Sequence[Placement], cluster: Cluster) -> dict[str, set[str]]:
     """Software image -> the roles that its nodes have, or are to be able to have."""
-    wanted: dict[str, set[str]] = {image: {role.name for role in stack.roles()} for image in stack.site.images}
-    for placement in placed:
-        for node in placement.nodes:
-            image = None if node.is_head else cluster.image_of(node)
-            if image:
-                wanted.setdefault(image, set()).add(placement.role.name)
-    return wanted
+    found = contents.of_images(stack, placed, cluster)
+    return {image: set(content.roles) for image, content in found.items() if content.roles}
 
 
 def desired(
-    stack: Stack, placed: Sequence[Placement], cluster: Cluster, images: Sequence[Tree], shared: Tree
+    stack: Stack, wanted: Wanted, cluster: Cluster, images: Sequence[Tree], *, shared: Tree, supplied: Supplied
 ) -> list[Resource]:
-    """Files and user of every image, the update of its nodes, and the folders on shared storage."""
-    by_image = roles_by_image(stack, placed, cluster)
-    resources = list(_shared(stack, shared)) if by_image else []
-    for hook in stack.shared_hooks({role for roles in by_image.values() for role in roles}, cluster.version):
-        resources.append(_file(HOOK, shared, hook))
+    """Files, programs and user of every image, the update of its nodes, and the folders on shared storage."""
+    resources = list(_shared(stack, shared)) if any(content.roles for content in wanted.values()) else []
+    resources += shared_hooks(stack, wanted, shared, cluster.version)
     for tree in images:
-        if tree.name in by_image:
-            resources += _image(stack, tree, by_image[tree.name], cluster.version)
-    resources += _updates(stack, resources, set(by_image), cluster)
+        if tree.name in wanted:
+            resources += of_image(stack, tree, wanted[tree.name], cluster.version, supplied)
     return resources
 
 
-def problems(stack: Stack, placed: Sequence[Placement], cluster: Cluster, root: Path) -> Iterator[str]:
+def shared_hooks(stack: Stack, wanted: Wanted, shared: Tree, version: str) -> list[Resource]:
+    """Slurm's hooks on shared storage that the images lead to."""
+    roles = {role for content in wanted.values() for role in content.roles}
+    return [_file(HOOK, shared, hook) for hook in stack.shared_hooks(roles, version)]
+
+
+def of_image(stack: Stack, tree: Tree, content: Content, version: str, supplied: Supplied) -> list[Resource]:
+    """Everything that one image should hold; `version` is BCM's. The same for `apply`, `image build` and a recipe."""
+    every = content.recipes or (None,)
+    files = {file.path: file for recipe in every for file in stack.image_files(content.roles, recipe)}
+    links = {link.path: link for recipe in every for link in stack.image_links(content.roles, recipe, version)}
+    found = [_file("file", tree, file) for file in files.values()]
+    for link in links.values():
+        values = link_state(link.target)
+        found.append(Resource("file", f"{tree.name}:{link.path}", values, mark=MANAGED, whole=True))
+    found += supplied.resources(tree, programs(stack, content))
+    user = f"{stack.site.user.uid}:{stack.site.user.uid}"
+    if content.roles or any(file.owner == user for file in files.values()):
+        found += _user(stack, tree)
+    return found
+
+
+def programs(stack: Stack, content: Content) -> list[Program]:
+    """The programs of an image that the site supplies."""
+    found = {one.name: one for recipe in content.recipes or (None,) for one in stack.programs(content.roles, recipe)}
+    return list(found.values())
+
+
+def problems(stack: Stack, wanted: Wanted, cluster: Cluster, root: Path, supplied: Supplied) -> Iterator[str]:
     """What is missing in the images, without which the services could not start."""
-    for image, roles in sorted(roles_by_image(stack, placed, cluster).items()):
-        tree = root / cluster.images[image].path.lstrip("/") if image in cluster.images else None
-        if tree is None or not tree.is_dir():
-            yield f"software image {image}: there is no directory {tree}\n  Check it in cmsh: softwareimage; list"
+    for image, content in sorted(wanted.items()):
+        path = cluster.images[image].path if image in cluster.images else None
+        directory = root / path.lstrip("/") if path else None
+        if path is None or directory is None or not directory.is_dir():
+            yield f"software image {image}: there is no directory {directory}\n  Check it in cmsh: softwareimage; list"
             continue
-        yield from _user_taken(stack, image, tree)
-        for exporter, binary in stack.binaries(roles):
-            if not (tree / binary.lstrip("/")).exists() and not (tree / binary.lstrip("/")).is_symlink():
-                yield (
-                    f"software image {image}: {exporter} has no program {binary}\n"
-                    f"  Install it in the image, or set exporters.{exporter}.binary or .enabled in the site file."
-                )
+        yield from problems_of_image(stack, Tree(image, directory, path), content, supplied)
+
+
+def problems_of_image(stack: Stack, tree: Tree, content: Content, supplied: Supplied) -> Iterator[str]:
+    """What is missing in one image, and what is wrong with the artifacts for it."""
+    yield from _user_taken(stack, tree.name, tree.root)
+    wanted = programs(stack, content)
+    yield from supplied.problems(tree, wanted)
+    brought = {program.exporter.name for program in wanted if program.exporter}
+    for exporter, binary in stack.binaries(content.roles):
+        there = tree.root / binary.lstrip("/")
+        if exporter not in brought and not there.exists() and not there.is_symlink():
+            yield (
+                f"software image {tree.name}: {exporter} has no program {binary}\n"
+                f"  Install it in the image, name it under artifacts in the site file, or set "
+                f"exporters.{exporter}.binary or .enabled there."
+            )
 
 
 def _user_taken(stack: Stack, image: str, tree: Path) -> Iterator[str]:
@@ -102,43 +136,13 @@ def _shared(stack: Stack, shared: Tree) -> Iterator[Resource]:
 
 
 def _file(kind: str, tree: Tree, file: PayloadFile) -> Resource:
-    return Resource(kind, f"{tree.name}:{file.path}", file_state(file.content, file.mode), mark=MANAGED, whole=True)
+    values = file_state(file.content, file.mode, file.owner)
+    return Resource(kind, f"{tree.name}:{file.path}", values, mark=MANAGED, whole=True)
 
 
-def _image(stack: Stack, tree: Tree, roles: set[str], version: str) -> Iterator[Resource]:
-    for file in stack.payload(roles):
-        yield _file("file", tree, file)
-    for link in stack.links(roles, version):
-        yield Resource("file", f"{tree.name}:{link.path}", link_state(link.target), mark=MANAGED, whole=True)
+def _user(stack: Stack, tree: Tree) -> Iterator[Resource]:
     for path, line in stack.system_user().items():
         # Not every distribution has gshadow, and a file of that kind is not ours to make.
         if (tree.root / path).exists():
-            yield Resource(
-                "line", f"{tree.name}:/{path}:{stack.site.user.name}", {"line": line, MANAGED: True}, mark=MANAGED
-            )
-
-
-def _updates(stack: Stack, resources: Sequence[Resource], touched: set[str], cluster: Cluster) -> Iterator[Resource]:
-    """Every category with nodes on an image that holds our files: nodes of one image get the same, role or no role."""
-    images: dict[str, set[str]] = {}
-    for node in cluster.nodes.values():
-        image = None if node.is_head else cluster.image_of(node)
-        if image in touched and node.category:
-            images.setdefault(node.category, set()).add(str(image))
-    for category, names in sorted(images.items()):
-        under = tuple(f"{kind}.{image}:" for image in sorted(names) for kind in ("file", "line"))
-        payload = {r.address: r.values for r in resources if r.address.startswith(under)}
-        services = dict(_by_service(stack, payload))
-        yield Resource("imageupdate", category, {PAYLOAD: _digest(payload), **services}, triggers=under, whole=True)
-
-
-def _by_service(stack: Stack, payload: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """The digest of what each service runs with: its files and the number of its user."""
-    for service, paths in stack.files_by_service().items():
-        files = {a: values for a, values in payload.items() if a.endswith(tuple(f":{path}" for path in paths))}
-        if files:
-            yield service, _digest({**files, "user": stack.site.user.uid})
-
-
-def _digest(payload: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()[:16]
+            name = f"{tree.name}:/{path}:{stack.site.user.name}"
+            yield Resource("line", name, {"line": line, MANAGED: True}, mark=MANAGED)

@@ -6,10 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Optional, Protocol
 
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.plan.generations import Generations
 from bcm_jobstats.plan.model import ADOPT, Change, Plan
 from bcm_jobstats.plan.planner import read
 from bcm_jobstats.plan.resource import Provider, State
+
+
+class Journal(Protocol):
+    """Where a run is written down before it changes anything."""
+
+    def begin(self, plan: Plan) -> int:
+        """Put `plan` on disk, durably, and return its number."""
+
+    def finish(self, number: int) -> None:
+        """Note that the run reached its end."""
 
 
 class Originals(Protocol):
@@ -48,7 +57,7 @@ class NotAsPlanned(JobstatsError):
 def carry_out(
     plan: Plan,
     providers: Sequence[Provider],
-    generations: Generations,
+    generations: Journal,
     originals: Originals,
     progress: Progress = lambda *_: None,
 ) -> int:

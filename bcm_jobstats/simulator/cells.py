@@ -41,7 +41,7 @@ def submode_cell(submode: Submode) -> Cell:
 def show_cell(session: Session, field: Field) -> Cell:
     """How `show` prints a field: a long text as its size (``<645B>``)."""
     if field.type == LONG:
-        return lambda entity: _size(str(entity.values.get(field.name, "")))
+        return lambda entity: _size(str(entity.values.get(field.name, field.default)))
     plain = list_cell(session, field)
     return lambda entity: inherited(session, entity, field) or plain(entity)
 

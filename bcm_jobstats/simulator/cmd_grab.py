@@ -1,30 +1,27 @@
-"""`grabimage`: a node's files into a software image (bcm-facts §6)."""
+"""`grabimage`: a node's files into a software image (bcm-facts §6).
+
+Both forms are syncs that delete what the node does not have; they differ in the exclude list and in the image. That
+the gentle one deletes too is an assumption: its list is the longer one.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Optional
 
 from bcm_jobstats.simulator import messages
 from bcm_jobstats.simulator.cmd_device import DRY_RUN
+from bcm_jobstats.simulator.excludelists import Rules
 from bcm_jobstats.simulator.options import options
 from bcm_jobstats.simulator.session import Session, command
+from bcm_jobstats.simulator.treesync import sync_tree
 
 Words = tuple[str, ...]
-
-GRAB_NEW_EXCLUDES = (
-    *("/run/*", "/tmp/*", "/proc", "/sys", "/dev", "/cm/images", "/cm/shared", "/cm/node-installer", "/storage"),  # noqa: S108
-    *("/var/spool/cmd/*", "/etc/resolv.conf", "/etc/hostname", "/etc/sysconfig/network-scripts/ifcfg-*"),
-    *("/cm/local/apps/cmd/etc/cert.*",),
-)
-"""The default of excludelistgrabnew, as far as it is public (bcm-facts §6)."""
-GRAB_EXCLUDES = (*GRAB_NEW_EXCLUDES, "/var/log/*")
-"""The default of excludelistgrab."""
 
 
 @command("grabimage")
 def grab_image(session: Session, words: Words) -> None:
-    """Take a node's files into its image, or with -i into another one, which is wiped; -w writes (bcm-facts §6)."""
+    """Take a node's files into the image that it has, or with -i into another one, which is wiped; -w writes."""
     found, rest = options(words, {"write": "w", "image=": "i", "wait": ""})
     here, daemon = session.places.here, session.daemon
     node = rest[0] if rest else here.chosen
@@ -32,20 +29,20 @@ def grab_image(session: Session, words: Words) -> None:
         raise messages.usage("grabimage [-w] [-i <image>] <node>")
     if daemon.state.table("device").get(node) is None:
         raise messages.no_such("device", node)
-    name = found.get("image") or daemon.nodes.image_of(node)
+    provisioning = daemon.nodes.provisioning
+    name = found.get("image") or provisioning.image_on.get(node) or daemon.nodes.image_of(node)
     image = daemon.state.table("softwareimage").get(name)
     if image is None:
         raise messages.no_such("image", name)
     dry_run = "write" not in found
     if dry_run:
         session.write(DRY_RUN)
-    excludes = GRAB_NEW_EXCLUDES if "image" in found else GRAB_EXCLUDES
-    target = daemon.on_disk(str(image.values.get("path", "")))
+    tree, target = daemon.tree(node), daemon.on_disk(str(image.values.get("path", "")))
+    sync = partial(_sync, tree, target, dry_run=dry_run)
+    word = "grabnew" if "image" in found else "grab"
 
     def work() -> None:
-        daemon.events.add([f"{daemon.head}: Provisioning started on node {node}"])
-        _sync(daemon.tree(node), target, excludes, dry_run=dry_run)
-        daemon.events.add([f"{daemon.head}: Provisioning completed on node {node}"])
+        provisioning.grab(daemon.head, node, word, sync, down=node in daemon.nodes.down)
 
     done = daemon.start(work)
     if "wait" in found:
@@ -53,8 +50,6 @@ def grab_image(session: Session, words: Words) -> None:
         session.write("grabimage [ COMPLETED ]\n")
 
 
-def _sync(tree: Optional[Path], target: Path, excludes: tuple[str, ...], *, dry_run: bool) -> None:
-    from bcm_jobstats.simulator.imagetree import sync  # paper nodes need none of it
-
-    if tree is not None:
-        sync(tree, target, dry_run=dry_run, excludes=excludes, no_new_files=())
+def _sync(tree: Path | None, target: Path, rules: Rules, *, dry_run: bool) -> list[str]:
+    """A node on paper has no files, and changes nothing."""
+    return sync_tree(tree, target, rules, dry_run=dry_run) if tree is not None else []

@@ -32,10 +32,19 @@ def provisioning_status(session: Session, words: Words) -> None:
     del words
     if session.places.here.mode != "softwareimage":
         raise messages.wrong_mode("provisioningstatus")
-    images = ", ".join(sorted(session.daemon.state.table("softwareimage")))
-    newer = session.daemon.switches["layouts"] == "newer"
+    daemon = session.daemon
+    images = ", ".join(sorted(daemon.state.table("softwareimage")))
+    newer = daemon.switches["layouts"] == "newer"
     text = olderlayouts.PROVISIONING_NEWER if newer else olderlayouts.PROVISIONING_OLDER
-    session.write(text.format(head=session.daemon.head, images=images))
+    provisioning = daemon.nodes.provisioning
+    active, waiting = list(provisioning.active), list(provisioning.waiting)
+    told = {"busy": len(active), "active": _names(active), "waiting": _names(waiting), "images": images}
+    told.update(head=daemon.head, slots=provisioning.slots(daemon.head), state="busy" if active else "idle")
+    session.write(text.format(**told))
+
+
+def _names(nodes: list[str]) -> str:
+    return ", ".join(nodes) or "<none>"
 
 
 def _image(session: Session, words: Words, name: str) -> tuple[str, Entity]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -28,6 +29,7 @@ from bcm_jobstats.simulator.state import State, Store
 from bcm_jobstats.simulator.switches import Switches
 
 Task = Callable[[], None]
+NEXT_MODE = "nextinstallmode"
 
 
 class CMDaemon:
@@ -52,7 +54,6 @@ class CMDaemon:
         self.profile = profile
         self.switches = switches
         self.transcript = NOTHING
-        self._image_store = image_store or images.PlainImages()
         self.faults = Faults()
         self.events = Events()
         self.store = Store(directory / "cmd" / "state.json", state)
@@ -60,8 +61,10 @@ class CMDaemon:
         self.provisioners = Provisioners(self.ha, lambda: self._image_paths().values(), switches, self.events, spare)
         self.nodes = Following(
             lambda: self.state, runner, self.events, switches, self.provisioners,
-            trees=self.tree, hardware=hardware, wlm=wlm,
+            trees=self.tree, hardware=hardware, wlm=wlm, faults=self.faults, booted=self._booted,
         )  # fmt: skip
+        store = image_store or images.PlainImages()
+        self.images = images.Disk(self.ha, self.events, store, self.faults, self.nodes.copy_pause)
         self._storage = storage.place(directory, self.ha, switches["shared_storage"])
         storage.mount(self.ha, self._storage, switches["shared_storage"])
         self.provisioners.begin()
@@ -70,6 +73,7 @@ class CMDaemon:
         self._log_lock = Lock()
         self._settle_due = False
         self._background = ThreadPoolExecutor(1, thread_name_prefix="cmdaemon")
+        self._copies = ThreadPoolExecutor(1, thread_name_prefix="image-copies")
 
     @property
     def state(self) -> State:
@@ -94,6 +98,17 @@ class CMDaemon:
         table = self.state.table("softwareimage")
         return {name: str(image.values.get("path", "")) for name, image in table.items()}
 
+    def _booted(self, nodes: Collection[str]) -> None:
+        """An install mode for the next boot was for that one: it is unset then (an assumption from its name)."""
+        with self.store.changing() as before:
+            tables = before.copy()
+            done = [name for name in nodes if before.table("device")[name].values.get(NEXT_MODE)]
+            for name in done:
+                tables["device"][name] = before.table("device")[name].copy()
+                del tables["device"][name].values[NEXT_MODE]
+            if done:
+                self.store.replace(tables)
+
     def record(self, entry: dict[str, Any]) -> None:
         """Note something in the log that tests read."""
         with self._log_lock:
@@ -112,8 +127,9 @@ class CMDaemon:
             self.record({"commit": sorted(f"{change.mode} {change.key}" for change in changes)})
             self.nodes.flag_restarts(before)
             self.nodes.admit(before)
-            work = images.follow(changes, self._image_paths(), self.ha, self.events, self._image_store)
-            tasks = [self.start(task) for task in work]
+            copies = self.images.copies(changes, self._image_paths())
+            tasks = [self._copies.submit(self._guarded, task) for task in copies]
+            tasks += [self.start(task) for task in self.images.removals(changes)]
             for watcher in self.watchers:
                 watcher(changes)
             if self.switches["services_follow"] == "commit" and not self._settle_due:
@@ -174,13 +190,15 @@ class CMDaemon:
 
     def wait_idle(self) -> None:
         """Return when everything started so far is done."""
-        self._background.submit(lambda: None).result()
+        for pool in (self._copies, self._background):
+            pool.submit(lambda: None).result()
 
     def close(self) -> None:
         """Stop all work and all nodes."""
         self.nodes.hurry()
         self.faults.end()
-        self._background.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._copies, self._background):
+            pool.shutdown(wait=True, cancel_futures=True)
         self.nodes.close()
 
 

@@ -13,6 +13,8 @@ FAILOVER_AT_COMMIT = "failover_at_commit"
 EVENTS, EVENTS_ANYWAY = "events", "events_anyway"
 HTTP_HANG, HTTP_CUT, HTTP_GARBAGE = "http_hang", "http_cut", "http_garbage"
 HTTP_ERROR, HTTP_STATUS = "http_error", "http_status"
+FAIL_CLONE, HANG_CLONE = "fail_clone", "hang_clone"
+FAIL_SYNC, HANG_SYNC = "fail_sync", "hang_sync"
 KINDS = (
     REFUSE_COMMIT,  # the commit is refused with the validation table of field and message
     HANG_COMMIT,  # the commit is not begun until the hang is released
@@ -28,6 +30,10 @@ KINDS = (
     HTTP_GARBAGE,  # an HTTPS answer is no JSON
     HTTP_ERROR,  # an HTTPS request is answered with an errormessage at HTTP 200, and nothing is done
     HTTP_STATUS,  # an HTTPS request is answered with a status such as 503, and nothing is done
+    FAIL_CLONE,  # the copy of an image, of the new one `name` if told, breaks off half way with `message`
+    HANG_CLONE,  # such a copy is not begun until the hang is released
+    FAIL_SYNC,  # an imageupdate or grab of a node, of `name` if told, fails with `message` and changes nothing
+    HANG_SYNC,  # such a sync is not begun until the hang is released
 )
 
 
@@ -47,6 +53,7 @@ class Fault:
     when: str = "after"
     crash: bool = False
     status: int = 500
+    name: str = ""
     texts: tuple[str, ...] = ("bcm-head: Check 'ManagedServicesOk' is in state PASS",)
 
 
@@ -80,11 +87,14 @@ class Faults:
         """What is still armed."""
         return [{"kind": fault.kind, "nth": fault.nth} for fault in self._armed]
 
-    def strike(self, kind: str, when: str = "") -> Fault | None:
-        """The occasion for a kind of fault (`when` it is told) came: the fault that strikes now, if one does."""
+    def strike(self, kind: str, when: str = "", name: str = "") -> Fault | None:
+        """The occasion for a kind of fault (`when` it is told, and for which object) came: the fault that strikes now.
+
+        None when none does.
+        """
         with self._lock:
             for fault in self._armed:
-                if fault.kind == kind and when in ("", fault.when):
+                if fault.kind == kind and when in ("", fault.when) and fault.name in ("", name):
                     fault.nth -= 1
                     if fault.nth == 0:
                         self._armed.remove(fault)

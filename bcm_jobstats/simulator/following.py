@@ -8,8 +8,10 @@ from typing import Callable, Optional, Protocol
 
 from bcm_jobstats.simulator.configurations import Configurations, Trees
 from bcm_jobstats.simulator.events import Events
+from bcm_jobstats.simulator.faults import Faults
 from bcm_jobstats.simulator.noderunner import NodeRunner, ServiceState, SimulatedNode, Wish
 from bcm_jobstats.simulator.provisioners import Provisioners
+from bcm_jobstats.simulator.provisioning import Provisioning
 from bcm_jobstats.simulator.services import wanted
 from bcm_jobstats.simulator.state import State
 from bcm_jobstats.simulator.switches import Switches
@@ -39,17 +41,25 @@ class Following:
         trees: Trees = lambda node: None,
         hardware: Hardware = lambda node, address: None,
         wlm: Optional[WorkloadManager] = None,
+        faults: Optional[Faults] = None,
+        booted: Callable[[Collection[str]], None] = lambda nodes: None,
     ) -> None:
-        """`hardware` makes a node that was added to the cluster; None where nodes on paper need none."""
+        """`hardware` makes a node that was added to the cluster; None where nodes on paper need none.
+
+        `booted` is told of nodes that were just provisioned, by an install mode that may have been for one boot.
+        """
         self._state = state
         self.runner = runner
         self._events = events
         self._switches = switches
-        self._provisioners = provisioners
         self._hardware = hardware
         self._wlm = wlm
         self.files = Configurations(trees, switches)
         self._closing = Event()
+        self._booted = booted
+        self.provisioning = Provisioning(
+            state, runner, events, switches, provisioners, faults=faults or Faults(), pause=self._wait
+        )
         self._wanted: dict[str, Mapping[str, Wish]] = {}
         self.off: set[str] = set()  # as far as CMDaemon or the admin plane switched them off
         self.shown: dict[str, tuple[str, str]] = {}  # node -> a state and remarks that only `status` shows
@@ -62,7 +72,14 @@ class Following:
 
     def pause(self) -> None:
         """The time that passes between a commit and its effect, by the switch."""
-        self._closing.wait(float(self._switches["settle_delay"]))
+        self._wait("settle_delay")
+
+    def _wait(self, switch: str) -> None:
+        self._closing.wait(float(self._switches[switch]))
+
+    def copy_pause(self) -> None:
+        """The time that the copy of an image takes, by the switch."""
+        self._wait("clone_delay")
 
     def settle(self, nodes: Optional[Collection[str]] = None) -> None:
         """Have nodes (all unless named) that are up run what the state wants."""
@@ -98,43 +115,23 @@ class Following:
     def boot(self, nodes: Iterable[str]) -> None:
         """Switch nodes on (again): each is provisioned from its image."""
         wanted = [name for name in nodes if self._state().table("device")[name].kind == "PhysicalNode"]
-        for path, members in self._by_image(wanted).items():
-            up = self.runner.boot(members, self._provisioners.source(path))
-            self.off.difference_update(up)
-            self.off.update(set(members).difference(up))
-            self.restart_required.difference_update(up)
+        up = self.provisioning.boot(wanted)
+        self.off.difference_update(up)
+        self.off.update(set(wanted).difference(up))
+        self.restart_required.difference_update(up)
+        self._booted(up)
 
     def update(self, nodes: Collection[str], head: str, *, dry_run: bool) -> None:
-        """Sync images to nodes (imageupdate); their services follow. The texts are those of bcm-facts §6."""
-        mode = "mode UPDATE, dry run = " + ("yes, no data changes!" if dry_run else "no")
+        """Sync images to nodes (imageupdate); their services follow."""
+        done = self.provisioning.update(nodes, head, dry_run=dry_run, down=self.down)
         if not dry_run:
-            self._provisioners.before_imageupdate()
-        down = self.down
-        for path, members in self._by_image(node for node in nodes if node not in down).items():
-            started = f"{head}: Provisioning started: sending {head}:{path} to"
-            self._events.add(f"{started} {name}:/, {mode}" for name in members)
-            self.runner.update(members, self._provisioners.source(path), dry_run=dry_run)
-            self._events.add(f"{head}: Provisioning completed on node {name}" for name in members)
-            if not dry_run:
-                self.restart_required.difference_update(members)
-        if not dry_run:
+            if self._switches["imageupdate_clears_restart"] == "yes":
+                self.restart_required.difference_update(done)
             self.settle(nodes)
-
-    def _by_image(self, nodes: Iterable[str]) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        images = self._state().table("softwareimage")
-        for node in nodes:
-            image = self.image_of(node)
-            if image:
-                found.setdefault(str(images[image].values.get("path", "")), []).append(node)
-        return found
 
     def image_of(self, node: str) -> str:
         """The software image of a node: its own, else its category's (bcm-facts §6)."""
-        values = self._state().table("device")[node].values
-        category = self._state().table("category").get(str(values.get("category", "")))
-        inherited = category.values.get("softwareimage", "") if category else ""
-        return str(values.get("softwareimage") or inherited)
+        return self.provisioning.image_of(node)
 
     def switch_on(self, nodes: Collection[str]) -> None:
         """Switch nodes on, or on again; a boot gives them the tree of their image and what the state wants."""

@@ -9,7 +9,6 @@ import os
 import secrets
 from collections.abc import Collection, Iterable
 from copy import copy
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Optional
@@ -28,14 +27,13 @@ _PROFILES = {"root": "admin", "alice": "readonly"}
 
 
 class Web:
-    """The daemon, the uuids of its objects, the sessions that logged in, and the images being copied."""
+    """The daemon, the uuids of its objects, and the sessions that logged in."""
 
     def __init__(self, daemon: CMDaemon) -> None:
         self.daemon = daemon
         self.uuids = Uuids(daemon.directory / "cmd" / "uuids.json")
         self._users_file = daemon.directory / USERS
         self._sessions: dict[str, Identity] = {}
-        self._copying: set[str] = set()
         self._lock = Lock()
         if not self._users_file.exists():
             _write_users(self._users_file)
@@ -52,19 +50,16 @@ class Web:
         return self._pinned.get(name) or self.daemon.switches[name]
 
     def committed(self, changes: Iterable[Change]) -> None:
-        """After a commit, of cmsh or of JSON: uuids follow names, and copies of images are under way."""
+        """After a commit, of cmsh or of JSON: uuids follow names."""
         for change in changes:
             if change.mine is None:
                 self.uuids.forget("", change.mode, change.name)
             elif change.base is not None and change.key != change.name:
                 self.uuids.renamed(change.mode, change.name, change.key)
-            if change.base is None and change.cloned_from:
-                self._copying.add(change.key)
-                self.daemon.start(partial(self._copying.discard, change.key))  # after the copy: one thing at a time
 
     def copying(self) -> Collection[str]:
         """The images with a file operation in progress."""
-        return self._copying
+        return self.daemon.images.copying
 
     def login(self, username: str, password: str) -> Optional[str]:
         """The token of a new session, None when the password is wrong."""

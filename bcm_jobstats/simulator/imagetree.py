@@ -1,6 +1,6 @@
-"""Software images as directory trees: the image a site starts from, and the sync of an image to a node.
+"""A stand-in for rsync in Python, for machines without it: what `rsync -aH --delete` does with BCM's exclude lists.
 
-The sync follows `rsync -aH --delete` with the exclude lists that BCM uses for imageupdate (bcm-facts §6).
+ACLs and extended attributes are not kept. Of filter rules it knows ``- pattern`` and ``+ pattern``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,78 +17,56 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Optional
 
+from bcm_jobstats.simulator.excludelists import Rules
 from bcm_jobstats.simulator.imageseed import seed_image, stand_ins
+from bcm_jobstats.simulator.treesync import Differing
 
-__all__ = ["INSTALL_EXCLUDES", "NO_NEW_FILES", "UPDATE_EXCLUDES", "seed_image", "stand_ins", "sync"]
+__all__ = ["seed_image", "stand_ins", "sync"]
 
-# Never copied, never deleted: the defaults of a category's excludelistupdate (bcm-facts §6), the kernel's file
-# systems, and what is per node. BCM itself excludes static mounts, here /cm/shared.
-UPDATE_EXCLUDES: tuple[str, ...] = (
-    *("/proc/*", "/sys/*", "/dev/*", "/tmp/*", "/var/tmp/*", "/var/log/*", "/var/spool/*"),  # noqa: S108
-    *("/home", "/data", "/local", "/scratch", "/root/.bash_history", "/lost+found"),
-    *("/etc/hostname", "/etc/HOSTNAME", "/etc/hosts", "/etc/resolv.conf", "/etc/machine-id", "/etc/mtab", "/etc/fstab"),
-    *("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/network/interfaces", "/etc/ssh/ssh_host_*"),
-    *("/etc/systemd/system/*.wants/munge.service", "/etc/systemd/system/*.wants/nfs*.service"),
-    *("/etc/systemd/system/*.wants/slurmctld.service", "/etc/systemd/system/*.wants/slurmd.service"),
-    *("/etc/systemd/system/*.wants/slurmdbd.service", "/cm/local/apps/cmd/etc/*", "/cm/node-installer/*"),
-    *(
-        "/cm/shared",
-        "/cm/images/*",
-        "/var/lib/dhclient",
-        "/var/lib/ldap",
-        "/var/lib/logrotate.status",
-        "/var/lib/mlocate",
-    ),
-    *("/var/lib/nfs", "/var/lib/sss", "/var/lib/systemd/random-seed"),
-)
-# What a boot leaves alone: excludelistsyncinstall, of the install mode AUTO (bcm-facts §6), and what is per node.
-INSTALL_EXCLUDES: tuple[str, ...] = (
-    *("/proc/*", "/sys/*", "/dev/*", "/run/*", "/tmp/*", "/var/tmp/*", "/var/log/*", "/lost+found"),  # noqa: S108
-    *("/data", "/home", "/local", "/scratch", "/cm/shared", "/cm/node-installer/*"),
-    *("/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf", "/etc/ssh/ssh_host_*"),
-)
-# The second list, `no-new-files:`: what the node has is updated, nothing is added there and nothing deleted.
-NO_NEW_FILES: tuple[str, ...] = ("/run/*", "/cm/shared/*")
-
-
-Differing = Callable[[str], Optional[Collection[str]]]
-"""The relative path of a directory -> the names in it that may differ between image and node; None for any."""
+_Pattern = tuple[bool, bool, "re.Pattern[str]"]
+"""Whether it excludes, whether it is for directories only, and what it matches."""
 
 
 def sync(
     image: Path,
     node: Path,
+    rules: Rules,
     *,
     dry_run: bool,
-    excludes: Sequence[str] = UPDATE_EXCLUDES,
-    no_new_files: Sequence[str] = NO_NEW_FILES,
-    differing: Differing = lambda path: None,
+    delete: bool = True,
+    differing: Optional[Differing] = None,
 ) -> list[str]:
-    """Make the tree `node` equal to `image`, deletions included; the sorted relative paths that changed.
+    """Make the tree `node` equal to `image`: see `treesync.sync_tree`, which this stands in for.
 
     Modes, times, symbolic and hard links are kept, owners when run as root; a changed file is replaced by rename, so
-    that a running program is not disturbed. Patterns are anchored at the root and match one path component per `*`,
-    as rsync's do. With `dry_run` nothing is touched. Devices, sockets and pipes are not copied. `differing` spares a
-    look at what is known to be the same.
+    that a running program is not disturbed. Devices, sockets and pipes are not copied.
     """
-    if not image.is_dir():
-        raise NotADirectoryError(20, "no such software image", str(image))  # an empty one would delete every file
-    work = _Sync(image, node, tuple(excludes), tuple(no_new_files), dry_run, differing)
+    work = _Sync(image, node, rules, dry_run, delete, differing or (lambda path: None))
     if not dry_run:
         node.mkdir(parents=True, exist_ok=True)
     work.directory("")
-    return sorted(work.changed)
+    return [f"{item} {path}" for path, item in sorted(work.items.items())]
 
 
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    """Whether the relative `path` or a directory above it matches one of the anchored `patterns`."""
-    return _compiled(tuple(patterns)).fullmatch(path) is not None
+def excluded(path: str, is_directory: bool, rules: Sequence[str]) -> bool:
+    """Whether the first of the rules that matches the relative `path` excludes it."""
+    for excludes, directories, pattern in _compiled(tuple(rules)):
+        if (is_directory or not directories) and pattern.fullmatch(path):
+            return excludes
+    return False
 
 
-@lru_cache(maxsize=32)
-def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    parts = (re.escape(pattern.strip("/")).replace(r"\*", "[^/]*").replace(r"\?", "[^/]") for pattern in patterns)
-    return re.compile(f"(?:{'|'.join(parts)})(?:/.*)?", re.DOTALL) if patterns else re.compile("(?!)")
+@lru_cache(maxsize=64)
+def _compiled(rules: tuple[str, ...]) -> list[_Pattern]:
+    return [(rule[0] == "-", rule.endswith("/"), _pattern(rule[2:].rstrip("/"))) for rule in rules]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """rsync's pattern: anchored with a slash in front, else it matches the end of a path; ``*`` stops at slashes."""
+    anchor = "" if text.startswith("/") else "(?:.*/)?"
+    parts = re.split(r"(\*\*|\*|\?)", text.lstrip("/"))
+    words = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile(anchor + "".join(words.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
 
 @dataclass
@@ -97,44 +75,54 @@ class _Sync:
 
     image: Path
     node: Path
-    excludes: Sequence[str]
-    no_new_files: Sequence[str]
+    rules: Rules
     dry_run: bool
+    delete: bool
     differing: Differing
-    changed: set[str] = field(default_factory=set)
+    items: dict[str, str] = field(default_factory=dict)
     first_names: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def directory(self, path: str) -> None:
-        """Sync the entries of one directory, then its own mode and times."""
+    def directory(self, path: str, *, filling: bool = False) -> None:
+        """Sync the entries of one directory, then its own mode and times. `filling`: only what is missing there."""
         names = self.differing(path)
         wanted = {child: entry for child, entry in _entries(self.image, path) if names is None or entry.name in names}
-        if not path or not (self.node / path).is_symlink():  # in a dry run a link may still be where a directory goes
+        # In a dry run a link may still be where a directory goes.
+        if self.delete and not filling and (not path or not (self.node / path).is_symlink()):
             for child, entry in _entries(self.node, path):
                 if child not in wanted and (names is None or entry.name in names):
                     self._delete(child, entry.is_dir(follow_symlinks=False))
         for child, entry in wanted.items():
-            if _matches(child, self.excludes) or self._may_not_be_new(child):
-                continue
             with suppress(FileNotFoundError):  # vanished from the image meanwhile, as rsync's code 24
-                self._entry(child, entry)
-        self._attributes(path)
+                self._child(child, entry, filling=filling)
+        if not filling or path in self.items:
+            self._attributes(path)
 
-    def _may_not_be_new(self, path: str) -> bool:
-        return _matches(path, self.no_new_files) and not os.path.lexists(self.node / path)
+    def _child(self, path: str, entry: os.DirEntry[str], *, filling: bool) -> None:
+        is_directory = entry.is_dir(follow_symlinks=False)
+        if not filling and not excluded(path, is_directory, self.rules.all):
+            self._entry(path, entry)
+        elif self.rules.fills and not excluded(path, is_directory, self.rules.no_new):
+            missing = not os.path.lexists(self.node / path)
+            if missing and not is_directory:
+                self._entry(path, entry)
+            elif missing or is_directory:
+                self._entry(path, entry, filling=True)
 
-    def _entry(self, path: str, entry: os.DirEntry[str]) -> None:
+    def _entry(self, path: str, entry: os.DirEntry[str], *, filling: bool = False) -> None:
         target = self.node / path
         if entry.is_symlink():
             text = str(Path(entry.path).readlink())
             if not target.is_symlink() or str(target.readlink()) != text:
-                self._install(path, lambda temporary: temporary.symlink_to(text))
+                self._install(path, "L", lambda temporary: temporary.symlink_to(text))
         elif entry.is_dir(follow_symlinks=False):
             if target.is_symlink() or not target.is_dir():
-                self.changed.add(path)
+                if filling and os.path.lexists(target):
+                    return
+                self.items[path] = "cd+++++++++"
                 if not self.dry_run:
                     target.unlink(missing_ok=True)
                     target.mkdir()
-            self.directory(path)
+            self.directory(path, filling=filling)
         elif entry.is_file(follow_symlinks=False):
             self._file(path, entry.stat(follow_symlinks=False))
 
@@ -145,18 +133,20 @@ class _Sync:
         if first != path:
             linked = _lstat(self.node / first)
             if there is None or linked is None or not os.path.samestat(there, linked):
-                self._install(path, lambda temporary: os.link(self.node / first, temporary, follow_symlinks=False))
+                self._install(path, "f", lambda temporary: os.link(self.node / first, temporary, follow_symlinks=False))
         elif there is None or _content_key(there) != _content_key(source):
-            self._install(path, lambda temporary: _copy_file(self.image / path, temporary))
+            self._install(path, "f", lambda temporary: _copy_file(self.image / path, temporary))
         else:
             self._attributes(path)
 
-    def _install(self, path: str, make: Callable[[Path], None]) -> None:
+    def _install(self, path: str, kind: str, make: Callable[[Path], None]) -> None:
         """Put what `make` creates at a temporary name in the place of `path`, by rename."""
-        self.changed.add(path)
         target = self.node / path
+        mark = ">" if kind == "f" else "c"
+        item = f"{mark}{kind}.st......" if os.path.lexists(target) else f"{mark}{kind}+++++++++"
         if target.is_dir() and not target.is_symlink():
             self._delete(path, True)
+        self.items[path] = item
         if self.dry_run:
             return
         temporary = target.with_name(f".{target.name}.{token_hex(4)}")
@@ -168,14 +158,14 @@ class _Sync:
 
     def _delete(self, path: str, is_directory: bool) -> bool:
         """Delete `path` from the node unless it is excluded; False when it, or something below it, stays."""
-        if _matches(path, self.excludes) or _matches(path, self.no_new_files):
+        if excluded(path, is_directory, self.rules.all):
             return False
         if is_directory:
             children = list(_entries(self.node, path))
             gone = [self._delete(child, entry.is_dir(follow_symlinks=False)) for child, entry in children]
             if not all(gone):
                 return False
-        self.changed.add(path)
+        self.items[path] = "*deleting  "
         if not self.dry_run:
             (self.node / path).rmdir() if is_directory else (self.node / path).unlink(missing_ok=True)
         return True
@@ -186,7 +176,7 @@ class _Sync:
         if source is None or there is None or stat.S_IFMT(source.st_mode) != stat.S_IFMT(there.st_mode):
             return
         if _access(source) != _access(there):
-            self.changed.add(path or ".")
+            self.items.setdefault(path or ".", f".{'d' if stat.S_ISDIR(source.st_mode) else 'f'}...p.....")
         if not self.dry_run and (_access(source), source.st_mtime_ns) != (_access(there), there.st_mtime_ns):
             _copy_attributes(source, self.node / path)
 

@@ -1,4 +1,4 @@
-"""A simulated CMDaemon within this process, on paper nodes: no daemon, no socket. For fast tests."""
+"""A simulated CMDaemon within this process, on paper nodes unless told: no daemon, no socket. For fast tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from bcm_jobstats.simulator.admin import control
 from bcm_jobstats.simulator.cmdaemon import CMDaemon
 from bcm_jobstats.simulator.cmds import Session
 from bcm_jobstats.simulator.cmha import cmha
+from bcm_jobstats.simulator.entities import Entity
 from bcm_jobstats.simulator.faults import DroppedError
 from bcm_jobstats.simulator.ha import Heads
 from bcm_jobstats.simulator.headtree import make_head, roots, seed_paper_image
 from bcm_jobstats.simulator.invocation import invoke
 from bcm_jobstats.simulator.layout import Layout, fresh
-from bcm_jobstats.simulator.noderunner import SimulatedNode
+from bcm_jobstats.simulator.noderunner import NodeRunner, SimulatedNode
 from bcm_jobstats.simulator.papernodes import PaperNodes
 from bcm_jobstats.simulator.session import QuitError
 from bcm_jobstats.simulator.switches import Switches
@@ -74,19 +75,46 @@ class Terminal:
         return line
 
 
+def _process_nodes(directory: Path, devices: Mapping[str, Entity]) -> NodeRunner:
+    from bcm_jobstats.simulator.processnodes import ProcessNodes
+
+    nodes = [
+        SimulatedNode(name, str(device.values["ip"]), directory / "nodes" / name)
+        for name, device in devices.items()
+        if device.kind == "PhysicalNode"
+    ]
+    for node in nodes:
+        if node.root:
+            node.root.mkdir(parents=True)
+    return ProcessNodes(nodes, shared=directory / "cm/shared", repair_interval=1000.0)
+
+
 class InProcess:
     """A cluster on paper in a directory, with one session that stays open."""
 
     def __init__(
-        self, directory: Path, layout: Layout | None = None, switches: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        layout: Layout | None = None,
+        switches: Mapping[str, str] | None = None,
+        *,
+        trees: bool = False,
     ) -> None:
+        """With `trees` the nodes are process nodes, with file trees, and booted; their images are small."""
         layout = layout or Layout()
         heads = roots(directory, layout.heads)
         make_head(directory, layout.profile, seed_paper_image, heads)
         state = fresh(layout)
-        nodes = [SimulatedNode(name, str(device.values["ip"])) for name, device in state.table("device").items()]
+        devices = state.table("device")
         ha = Heads(heads, directory / "cmd" / "ha.json")
-        self.daemon = CMDaemon(directory, layout.profile, state, PaperNodes(nodes), Switches(switches), ha=ha)
+        runner: NodeRunner = PaperNodes(
+            [SimulatedNode(name, str(device.values["ip"])) for name, device in devices.items()]
+        )
+        if trees:
+            runner = _process_nodes(directory, devices)
+        self.daemon = CMDaemon(directory, layout.profile, state, runner, Switches(switches), ha=ha)
+        if trees:
+            self.daemon.nodes.boot(devices)
         self._printed: list[str] = []
         self.session = self.new_session()
 

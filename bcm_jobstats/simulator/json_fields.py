@@ -35,12 +35,13 @@ TYPES: dict[str, tuple[str, str]] = {
 }
 """baseType and childType; every other kind is a Role."""
 
+_LISTS = {
+    "excludelistfullinstall": "excludeListFull",
+    "excludelistsyncinstall": "excludeListSync",
+    "excludelistgrabnew": "excludeListGrabnew",
+}
 _NAMES: dict[str, dict[str, str]] = {
-    "Category": {
-        "excludelistfullinstall": "excludeListFull",
-        "excludelistsyncinstall": "excludeListSync",
-        "excludelistgrabnew": "excludeListGrabnew",
-    },
+    **dict.fromkeys(("Category", "HeadNode", "PhysicalNode", "LiteNode"), _LISTS),
     SERVICE: {"service": "name", "timeout": "scriptTimeout"},
     **{kind: {"filemaskdirectory": "mask", "filemask": "fileMask"} for kind in ("static", *OTHER_CONFIGURATIONS)},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+from bcm_jobstats.simulator.excludelists import DEFAULTS
 from bcm_jobstats.simulator.otherkinds import other_schemas
 from bcm_jobstats.simulator.rolekinds import role_schemas
 from bcm_jobstats.simulator.schema import (
@@ -42,9 +43,13 @@ _DEVICE: tuple[Row, ...] = (
     no("Data node"),
     f("Default gateway", COMPUTED),
     f("Device position", NUMBER),
+    f("Exclude list full install", LONG),
     f("Exclude list grab", LONG),
+    f("Exclude list grab new", LONG),
+    f("Exclude list sync install", LONG),
     f("Exclude list update", LONG),
     f("Hostname"),
+    f("Install mode"),
     f("Ip", name="ip", attribute="ip"),
     f("MAC", TEXT, "00:00:00:00:00:00", name="mac", attribute="mac"),
     f("Network", TEXT, "internalnet"),
@@ -71,11 +76,12 @@ _CATEGORY: tuple[Row, ...] = (
     f("Nodes", COMPUTED),
     _ROLES,
     _SERVICES,
-    f("Exclude list full install", LONG),
-    f("Exclude list sync install", LONG),
-    f("Exclude list update", LONG),
-    f("Exclude list grab", LONG),
-    f("Exclude list grab new", LONG),
+    f("Exclude list full install", LONG, DEFAULTS["excludelistfullinstall"]),
+    f("Exclude list sync install", LONG, DEFAULTS["excludelistsyncinstall"]),
+    f("Exclude list update", LONG, DEFAULTS["excludelistupdate"]),
+    f("Exclude list grab", LONG, DEFAULTS["excludelistgrab"]),
+    f("Exclude list grab new", LONG, DEFAULTS["excludelistgrabnew"]),
+    f("Exclude list manipulate script", LONG),
     f("Disk setup", LONG),
     f("Notes", LONG),
 )

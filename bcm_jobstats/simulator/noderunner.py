@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from bcm_jobstats.simulator.excludelists import DEFAULTS, STATIC_MOUNTS, Rules, rules
+
 
 class ServiceState(str, Enum):
     """States of a managed service (bcm-facts §3.3)."""
@@ -35,6 +37,40 @@ class SimulatedNode:
     root: Path | None = None
 
 
+AUTO, FULL = "AUTO", "FULL"
+"""The install modes that bring files; with NOSYNC, MAIN and SKIP a boot brings none here (bcm-facts §6)."""
+
+
+_SYNC = rules("sync", DEFAULTS["excludelistsyncinstall"]).sparing(*STATIC_MOUNTS)
+_FULL = rules("full", DEFAULTS["excludelistfullinstall"]).sparing(*STATIC_MOUNTS)
+UPDATE = rules("update", DEFAULTS["excludelistupdate"]).sparing(*STATIC_MOUNTS)
+"""The default list of an imageupdate, with what every node has mounted."""
+
+
+@dataclass(frozen=True)
+class Install:
+    """How a boot provisions a node: its install mode, and the exclude lists of a sync and of a whole installation.
+
+    A node whose disk is empty gets a whole installation in any mode: a category's newNodeInstallMode (source TF).
+    """
+
+    mode: str = AUTO
+    sync: Rules = _SYNC
+    full: Rules = _FULL
+
+
+INSTALL = Install()
+"""An install mode AUTO with the default lists."""
+
+
+@dataclass(frozen=True)
+class Synced:
+    """One sync of a node: rsync's itemized lines, and why it failed if it did."""
+
+    lines: tuple[str, ...] = ()
+    error: str = ""
+
+
 class NodeRunner(Protocol):
     """The nodes of one simulated cluster. All calls are thread-safe and return when the work is done."""
 
@@ -58,11 +94,11 @@ class NodeRunner(Protocol):
     def remove(self, node: str) -> None:
         """A node that is not in the cluster any more: it is off, and its disk is gone."""
 
-    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
-        """Switch nodes on, or on again: each gets the tree of `image` as its install mode AUTO does, then boots.
+    def boot(self, nodes: Collection[str], image: Path, install: Install = INSTALL) -> list[str]:
+        """Switch nodes on, or on again: each gets the tree of `image` as `install` says, then boots.
 
-        What the image does not have is gone then, but for what excludelistsyncinstall names (bcm-facts §6). Returns
-        the nodes that came up, running nothing yet.
+        What the image does not have is gone then, but for what the exclude list names (bcm-facts §6). Returns the
+        nodes that came up, running nothing yet.
         """
 
     def shell(self, node: str, line: str, seconds: float) -> str | None:
@@ -74,8 +110,8 @@ class NodeRunner(Protocol):
     def ended(self) -> Collection[str]:
         """The nodes that are off, whoever switched them off: for those that did it themselves."""
 
-    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
-        """Sync `image` to each node's tree, deletions included (imageupdate); node -> changed relative paths."""
+    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool, rules: Rules = UPDATE) -> dict[str, Synced]:
+        """Sync `image` to each node's tree, deletions included (imageupdate); node -> what came of it."""
 
     def close(self) -> None:
         """Stop every process this runner started and wait for it."""

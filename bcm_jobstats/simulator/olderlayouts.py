@@ -36,25 +36,25 @@ def _capitalised(role: str) -> str:
 
 
 PROVISIONING_NEWER = """Provisioning subsystem status
-Pending request: <none>
+Pending request: {waiting}
 Provisioning node status:
 + {head}
-Slots: 0 / 10
+Slots: {busy} / {slots}
 State: running
-Active nodes: <none>
+Active nodes: {active}
 Up to date images: {images}
 """
 """The newer layout of `provisioningstatus`; what stands there when nothing is pending or active is an assumption."""
 
 PROVISIONING_OLDER = """Provisioning subsystem status:
-  idle, accepting requests
+  {state}, accepting requests
 Update of provisioning nodes requested: no
 Maximum number of nodes provisioning: 10000
-Nodes currently provisioning: 0
-Nodes waiting to be provisioned: <none>
+Nodes currently provisioning: {busy}
+Nodes waiting to be provisioned: {waiting}
 Provisioning node {head}:
-  Max number of provisioning nodes: 10
-  Nodes provisioning: 0
-  Nodes currently being provisioned: <none>
+  Max number of provisioning nodes: {slots}
+  Nodes provisioning: {busy}
+  Nodes currently being provisioned: {active}
 """
-"""Literal, bcm-facts §1.7."""
+"""As in bcm-facts §1.7; what stands there while nodes are provisioned is an assumption."""

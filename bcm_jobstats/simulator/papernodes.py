@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from threading import RLock
 
-from bcm_jobstats.simulator.noderunner import ServiceState, SimulatedNode, Wish
+from bcm_jobstats.simulator.excludelists import Rules
+from bcm_jobstats.simulator.noderunner import INSTALL, UPDATE, Install, ServiceState, SimulatedNode, Synced, Wish
 
 
 class PaperNodes:
@@ -68,9 +69,9 @@ class PaperNodes:
             self._states.pop(node, None)
             self._wishes = {name: wishes for name, wishes in self._wishes.items() if name != node}
 
-    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
+    def boot(self, nodes: Collection[str], image: Path, install: Install = INSTALL) -> list[str]:
         """They are up at once, and nothing runs yet."""
-        del image
+        del image, install
         self._forget(set(nodes))
         return list(nodes)
 
@@ -90,10 +91,10 @@ class PaperNodes:
         """Nobody is on them who could switch them off."""
         return ()
 
-    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
+    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool, rules: Rules = UPDATE) -> dict[str, Synced]:
         """Nothing changes on a node without files."""
-        del image, dry_run
-        return {node: [] for node in nodes}
+        del image, dry_run, rules
+        return {node: Synced() for node in nodes}
 
     def close(self) -> None:
         """Nothing runs."""

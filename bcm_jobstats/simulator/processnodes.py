@@ -10,12 +10,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from bcm_jobstats.simulator.imagetree import INSTALL_EXCLUDES, UPDATE_EXCLUDES, sync
-from bcm_jobstats.simulator.noderunner import ServiceState, SimulatedNode, Wish
+from bcm_jobstats.simulator.excludelists import Rules
+from bcm_jobstats.simulator.noderunner import (
+    AUTO,
+    FULL,
+    INSTALL,
+    UPDATE,
+    Install,
+    ServiceState,
+    SimulatedNode,
+    Synced,
+    Wish,
+)
 from bcm_jobstats.simulator.nodespace import NodeSpace
 from bcm_jobstats.simulator.nodesystemd import NodeSystemd
 from bcm_jobstats.simulator.orphanguard import OrphanGuard
 from bcm_jobstats.simulator.servicecare import ServiceCare
+from bcm_jobstats.simulator.treesync import sync_tree
 
 _MOST_THREADS = 16  # starting a process costs CPU, not waiting: more would not help
 _log = logging.getLogger(__name__)
@@ -32,6 +43,7 @@ class _Node:
         self._systemd = NodeSystemd(NodeSpace(node.name, node.address, self.root), mark)
         self.care = ServiceCare(node.name, self._systemd, tell)
         self.pending: Future[None] | None = None
+        self._empty = not self.root.is_dir() or not any(self.root.iterdir())
         self.furnish()
 
     def furnish(self) -> None:
@@ -47,22 +59,38 @@ class _Node:
             hostname.parent.mkdir(exist_ok=True)
             hostname.write_text(f"{self.name}\n", encoding="utf-8")
 
-    def boot(self, image: Path) -> None:
-        """What ran is gone, and the tree becomes that of `image`."""
+    def boot(self, image: Path, install: Install) -> str:
+        """What ran is gone, and the tree becomes that of `image`; why it did not, or an empty text."""
         self.lose_power()
         with self.care.lock:
-            sync(image, self.root, dry_run=False, excludes=INSTALL_EXCLUDES)
-            self.furnish()
+            try:
+                self._install(image, install)
+                self.furnish()
+            except OSError as error:
+                return str(error)
+        return ""
 
-    def update(self, image: Path, dry_run: bool) -> list[str]:
+    def _install(self, image: Path, install: Install) -> None:
+        whole = self._empty or install.mode == FULL
+        if whole and not self._empty:
+            for path in self.root.iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if whole or install.mode == AUTO:
+            sync_tree(image, self.root, install.full if whole else install.sync)
+        self._empty = False
+
+    def update(self, image: Path, rules: Rules, *, dry_run: bool) -> Synced:
         """Sync `image`; then the units are read again and what lacked its unit is tried at once."""
         with self.care.lock:
-            changed = sync(image, self.root, dry_run=dry_run, excludes=UPDATE_EXCLUDES)
+            try:
+                lines = sync_tree(image, self.root, rules, dry_run=dry_run)
+            except OSError as error:
+                return Synced(error=str(error))
             if not dry_run:
                 self.furnish()
                 self._systemd.reload()
                 self.care.check()
-        return changed
+        return Synced(tuple(lines))
 
     def pid(self, service: str) -> int | None:
         return self._systemd.pid(service)
@@ -128,9 +156,13 @@ class ProcessNodes:
             gone.close()
             shutil.rmtree(gone.root)
 
-    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
+    def boot(self, nodes: Collection[str], image: Path, install: Install = INSTALL) -> list[str]:
         """Provision nodes from `image`, see NodeRunner."""
-        return list(self._each([name for name in self._nodes if name in nodes], lambda node: node.boot(image)))
+        done = self._each([name for name in self._nodes if name in nodes], lambda node: node.boot(image, install))
+        for name, error in done.items():
+            if error:
+                self._tell(f"{name}: did not boot: {error}")
+        return [name for name, error in done.items() if not error]
 
     def shell(self, node: str, line: str, seconds: float) -> str | None:
         """A process node has no shell of its own: see `cmd_pexec`."""
@@ -148,9 +180,10 @@ class ProcessNodes:
         """Do start, stop, restart or reset; see NodeRunner."""
         return node in self._nodes and self._nodes[node].care.act(action, service)
 
-    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
+    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool, rules: Rules = UPDATE) -> dict[str, Synced]:
         """Sync `image` to the trees of `nodes`; running services go on, see NodeRunner."""
-        return self._each([name for name in self._nodes if name in nodes], lambda node: node.update(image, dry_run))
+        known = [name for name in self._nodes if name in nodes]
+        return self._each(known, lambda node: node.update(image, rules, dry_run=dry_run))
 
     def lose_power(self, node: str) -> None:
         """See NodeRunner."""

@@ -11,6 +11,7 @@ from bcm_jobstats.simulator.events import Events
 from bcm_jobstats.simulator.ha import Heads
 from bcm_jobstats.simulator.images import remove_tree
 from bcm_jobstats.simulator.switches import Switches
+from bcm_jobstats.simulator.treesync import sync_tree
 
 DIRTY = "dirty"
 DIRTY_AUTO_UPDATE_SECONDS = 300.0
@@ -96,8 +97,6 @@ class Provisioners:
         return self._spare if self._dirty else None
 
     def _copy(self, path: str, target: Path) -> None:
-        from bcm_jobstats.simulator.imagetree import sync  # most clusters need none of it
-
         image = self._heads.root() / path.lstrip("/")
         if not image.is_dir():
             return
@@ -105,6 +104,6 @@ class Provisioners:
         if other:
             told = f"{active}: Provisioning started: sending {active}:{path} to {other}:{path}"
             self._events.add([f"{told}, mode UPDATE, dry run = no"])
-        sync(image, target / path.lstrip("/"), dry_run=False, excludes=(), no_new_files=())
+        sync_tree(image, target / path.lstrip("/"))
         if other:
             self._events.add([f"{active}: Provisioning completed on node {other}"])

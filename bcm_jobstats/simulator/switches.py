@@ -34,13 +34,16 @@ CHOICES: dict[str, tuple[str, ...]] = {
     # whether a failing script makes the generic prolog or epilog fail (§13 #12); in a lab, where they run
     "prolog_status": ("honest", "zero"),
     "provisioners": ("always", "dirty"),  # whether imageupdate sends images of 5 minutes ago, too (§6, §11.19)
+    "imageupdate_clears_restart": ("yes", "no"),  # whether an imageupdate does away with restart-required (§1.7)
+    "imageupdate_new_image": ("yes", "no"),  # whether it sends a newly set image before the node was rebooted (§6)
 }
 """The switches and their values; the first is the default."""
 
 PROLOG_STATUS = "prolog_status"
 """This one is kept in a file of its own too, beside that of all, which the nodes of a lab have."""
-NUMBERS = {"settle_delay": "0"}
-"""Switches that hold a number of seconds: how long CMDaemon takes until nodes follow a commit."""
+NUMBERS = {"settle_delay": "0", "clone_delay": "0", "sync_delay": "0"}
+"""Switches that hold a number of seconds: how long CMDaemon takes until nodes follow a commit, how long the copy of an
+image takes, and the sync of as many nodes as there are provisioning slots, or a grab."""
 
 
 class Switches:

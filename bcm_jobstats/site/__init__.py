@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from bcm_jobstats.site.amounts import Amount
+from bcm_jobstats.site.artifacts import Artifact, Supply
 from bcm_jobstats.site.load import load_site
 from bcm_jobstats.site.problems import Problem, SiteError
 from bcm_jobstats.site.reference import SettingDoc, reference, template
-from bcm_jobstats.site.schema import Attach, Exporter, Role, Site
+from bcm_jobstats.site.schema import Attach, Exporter, Role, Rollout, Site
 
 __all__ = [
+    "Amount",
+    "Artifact",
     "Attach",
     "Exporter",
     "Problem",
     "Role",
+    "Rollout",
     "SettingDoc",
     "Site",
     "SiteError",
+    "Supply",
     "load_site",
     "reference",
     "template",

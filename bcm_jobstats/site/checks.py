@@ -5,11 +5,13 @@ All of it is checked without a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Optional, Protocol
+from typing import Optional
 
+from bcm_jobstats.site import artifactchecks
 from bcm_jobstats.site.arguments import merged, values
+from bcm_jobstats.site.known import Known
 from bcm_jobstats.site.problems import Problem, did_you_mean
 from bcm_jobstats.site.schema import Site
 
@@ -22,34 +24,6 @@ TEXTFILES = "/run/bcm-jobstats/textfile"
 """Where the hooks write them."""
 
 
-class KnownExporter(Protocol):
-    """What the checks ask of an exporter's definition."""
-
-    @property
-    def role(self) -> str:
-        """The role that runs it."""
-
-    @property
-    def port(self) -> int:
-        """The port the definition gives it."""
-
-    @property
-    def arguments(self) -> Sequence[str]:
-        """The arguments the definition gives it."""
-
-    @property
-    def hooks(self) -> Optional[str]:
-        """The name of the hooks of Slurm that it needs."""
-
-
-class Known(Protocol):
-    """What the checks ask of the definitions."""
-
-    @property
-    def exporters(self) -> Mapping[str, KnownExporter]:
-        """The exporters by name."""
-
-
 def problems(site: Site, known: Optional[Known]) -> Iterator[Problem]:
     """Everything wrong in a site file whose settings are well formed, each one by one."""
     yield from _places(site)
@@ -58,6 +32,7 @@ def problems(site: Site, known: Optional[Known]) -> Iterator[Problem]:
         yield from _ports(site, known)
         yield from _empty_roles(site, known)
         yield from _job_map(site, known)
+        yield from artifactchecks.problems(site, known)
 
 
 def _problem(site: Site, path: str, cause: str, remedy: str) -> Problem:

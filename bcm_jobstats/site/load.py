@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional, TypeVar
 
-from bcm_jobstats.site.checks import Known, problems
+from bcm_jobstats.site.checks import problems
 from bcm_jobstats.site.document import compose
+from bcm_jobstats.site.known import Known
 from bcm_jobstats.site.problems import Problem, SiteError
 from bcm_jobstats.site.schema import Site
 from bcm_jobstats.site.settings import Origin, Reader

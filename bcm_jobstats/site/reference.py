@@ -44,6 +44,8 @@ def _rows(section: type, path: str) -> Iterator[SettingDoc]:
 
 
 def _default(setting: Setting) -> str:
+    if setting.required:
+        return "required"
     return "unset" if setting.default is None else setting.kind.show(setting.default)
 
 

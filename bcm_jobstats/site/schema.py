@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from bcm_jobstats.site import kinds, words
+from bcm_jobstats.site.amounts import Amount, AmountKind
+from bcm_jobstats.site.artifacts import Artifact, some_architecture
 from bcm_jobstats.site.durations import Duration
 from bcm_jobstats.site.settings import Origin, optional, setting
 from bcm_jobstats.site.structure import ListOf, MapOf, Section
@@ -214,6 +216,20 @@ def certificate_and_key(bcm: Bcm) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """How a new software image reaches the nodes of a category."""
+
+    canary: int = setting(1, kinds.Whole("a whole number from 1 to 1000", 1, 1000), "How many nodes go first, alone.")
+    wave: Amount = setting(Amount(10, percent=True), AmountKind(1), "How many nodes go together after them.")
+    max_failures: Amount = setting(Amount(0), AmountKind(), "How many nodes may fail before it stops.")
+    settle: Duration = setting(Duration(20_000), words.DURATION, "How long a node's services must have run well.")
+    timeout: Duration = setting(Duration(900_000), words.DURATION, "How long a node may take until they do.")
+    test_job: Optional[str] = optional(
+        words.TEST_JOB, "A command that must succeed for every node; {node} is its name.", '"srun -w {node} hostname"'
+    )
+
+
+@dataclass(frozen=True)
 class Site:
     """Everything an administrator decides. Defaults stand for whatever the file leaves out."""
 
@@ -239,6 +255,17 @@ class Site:
         "Software images that get the files of all roles, whether or not one of their nodes has a role yet.",
         "[dgx-image]",
     )
+    recipes: Mapping[str, str] = setting(
+        {}, MapOf(words.CATEGORY, words.RECIPE), "Category -> the recipe of its image, where its roles do not tell.",
+        "{login: login}",
+    )  # fmt: skip
+    artifacts: Mapping[str, Artifact] = setting(
+        {},
+        MapOf(words.EXPORTER, Section(Artifact, some_architecture)),
+        "The programs that `image build` puts into software images.",
+        "dcgm-exporter: {version: 4.8.4-1, x86_64: {package: datacenter-gpu-manager-exporter}}",
+    )
+    rollout: Rollout = setting(Rollout(), Section(Rollout), "How a new software image reaches the nodes.")
     targets: Targets = setting(Targets(), Section(Targets), "Where nodes register for Prometheus.")
     prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
     user: User = setting(User(), Section(User), "The system user that the exporters run as, the same on every node.")

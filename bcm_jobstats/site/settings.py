@@ -145,13 +145,12 @@ def required(kind: Kind[T], doc: str) -> T:
 
 
 def settings_of(section: type) -> dict[str, Setting]:
-    """The settings that a dataclass declares, in the order of declaration."""
+    """The settings that a dataclass declares, in the order of declaration; the field `from_` is the setting `from`."""
     found = {}
     for field in dataclasses.fields(section):
         if "kind" in field.metadata:
             missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-            found[field.name] = Setting(
-                name=field.name, default=None if missing else made, required=missing, **field.metadata
-            )
+            name = field.name.rstrip("_")
+            found[name] = Setting(name=name, default=None if missing else made, required=missing, **field.metadata)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, cast
@@ -99,7 +100,8 @@ class Section(Kind[T]):
         """An instance of the dataclass."""
         before = len(reader.problems)
         values = self._values(node, path, reader)
-        result = self.of(**values)
+        # A setting whose name is a word of Python's own has a field with '_' behind it.
+        result = self.of(**{name + "_" * keyword.iskeyword(name): value for name, value in values.items()})
         if self.check is not None and len(reader.problems) == before:
             for cause, remedy in self.check(result):
                 reader.add(reader.lines.get(path, line_of(node)), f"{path}: {cause}" if path else cause, remedy)

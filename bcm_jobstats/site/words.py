@@ -40,9 +40,19 @@ ABSOLUTE = Text(
     r"(?!.*/\.{1,2}(/|$))(/[A-Za-z0-9_@+.,=-]+)+",
     "such as /usr/local/bin/x: beginning with '/', without spaces, '..' or a '/' at the end",
 )
+LOCAL = Text(
+    "an absolute path",
+    r"(?!.*/\.{1,2}(/|$))(/[A-Za-z0-9_@+.,=~%-]+)+",
+    "such as /root/x.tar.gz: beginning with '/', without spaces, '..' or a '/' at the end",
+)
+"""A file of the head node; names of packages have '~' and '%' in them."""
+RECIPE = Text("the name of a recipe", SERVICE, SERVICE_HINT)
 MEMORY = Text("an amount of memory such as 256M", r"[1-9][0-9]{0,8}[KMGT]", "a number and K, M, G or T")
 CPU = Text("a share of CPU time such as 50%", r"[1-9][0-9]{0,4}%", "a number and %; 100% is one core")
 ARGUMENT = Text("an argument on one line")
+TEST_JOB = Text(
+    "a command with {node} in it", r"[^\x00-\x1f\x7f]*\{node\}[^\x00-\x1f\x7f]*", "{node} stands for the node to try"
+)
 URL = Text(
     "an http or https address",
     r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9_./~%-]*)?",

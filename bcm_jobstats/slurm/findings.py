@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from bcm_jobstats.errors import BREAKS, printable
@@ -41,6 +41,8 @@ class Seen:
     cgroup: Conf
     version: tuple[int, ...] = ()
     """Slurm's, such as (24, 11) or (26, 5, 2); empty when it is not known."""
+    excludes: Mapping[str, str] = field(default_factory=dict)
+    """Category of nodes with slurmd -> its excludelistupdate; none when they are not known."""
 
     def words(self, key: str) -> list[str]:
         """The words of a list with commas in slurm.conf, in small letters as Slurm compares them."""

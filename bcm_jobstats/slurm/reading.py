@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bcm_jobstats.bcm.entities import WlmCluster
@@ -18,8 +18,15 @@ SLURM = "slurm"
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
 
 
-def examine(site: Site, wlms: Iterable[WlmCluster], root: Path) -> tuple[int, list[Finding]]:
-    """How many checks of Slurm were made, and what they found; none can be made where there is no Slurm."""
+NONE: Mapping[str, str] = {}
+
+
+def examine(
+    site: Site, wlms: Iterable[WlmCluster], root: Path, excludes: Mapping[str, str] = NONE
+) -> tuple[int, list[Finding]]:
+    """How many checks of Slurm were made, and what they found; none can be made where there is no Slurm.
+
+    `excludes`: category of nodes with slurmd -> its excludelistupdate, as far as BCM tells them."""
     clusters = {wlm.name.lower(): wlm for wlm in wlms if wlm.type == SLURM}
     wlm = clusters.get(site.cluster) or (next(iter(clusters.values())) if len(clusters) == 1 else None)
     if wlm is None:
@@ -28,7 +35,7 @@ def examine(site: Site, wlms: Iterable[WlmCluster], root: Path) -> tuple[int, li
         cause = "BCM does not tell where its slurm.conf lies (etc): nothing of Slurm was checked"
         return 0, [Finding(WARNING, f"wlm {wlm.name}", cause, f"cmsh: wlm; use {wlm.name}; get etc")]
     try:
-        seen = look(site, wlm, root)
+        seen = look(site, wlm, root, excludes)
     except JobstatsError as error:
         return 0, [Finding(ERROR, error.subject, f"{error.cause}: nothing of Slurm was checked", error.remedy)]
     if not seen.slurm.found:
@@ -43,11 +50,11 @@ def _none_of(site: Site, names: list[str]) -> Finding:
     return Finding(ERROR, "wlm", cause, "Name one of them in the site file: cluster: NAME")
 
 
-def look(site: Site, wlm: WlmCluster, root: Path) -> Seen:
+def look(site: Site, wlm: WlmCluster, root: Path, excludes: Mapping[str, str] = NONE) -> Seen:
     """The configuration of a WLM cluster, whose files lie below `root`; CannotRead when one cannot be read."""
     etc = root / wlm.etc.lstrip("/")
     slurm, gres, cgroup = (read(etc / f"{name}.conf", root) for name in ("slurm", "gres", "cgroup"))
-    return Seen(site, wlm.name, slurm, gres, cgroup, version(wlm.version))
+    return Seen(site, wlm.name, slurm, gres, cgroup, version(wlm.version), excludes)
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -10,11 +10,15 @@ from typing import Optional
 
 from bcm_jobstats import data
 from bcm_jobstats.site import kinds, words
+from bcm_jobstats.site.artifacts import VERSION
 from bcm_jobstats.site.load import load_section
 from bcm_jobstats.site.problems import Problem, SiteError
 from bcm_jobstats.site.settings import Origin, optional, required, setting
 from bcm_jobstats.site.structure import ListOf, MapOf, Section
-from bcm_jobstats.stack import render
+from bcm_jobstats.stack import render, upstream
+from bcm_jobstats.stack.folders import load_named
+from bcm_jobstats.stack.recipes import Recipe, load_recipes
+from bcm_jobstats.stack.upstream import Pair, Upstream
 
 UNIT = kinds.Text(
     "the name of a systemd unit",
@@ -68,7 +72,14 @@ class Exporter:
     cpu: str = setting("50%", words.CPU, "The most CPU time it may take; 100% is one core.")
     after: tuple[str, ...] = setting((), ListOf(UNIT), "Units that start before it.")
     wants: tuple[str, ...] = setting((), ListOf(UNIT), "Units that are started with it.")
-    minimum_version: Optional[str] = optional(words.ARGUMENT, "The oldest version that works, for people.")
+    minimum_version: Optional[str] = optional(VERSION, "The oldest version that works.")
+    version_arguments: tuple[str, ...] = setting(
+        ("--version",), ListOf(words.ARGUMENT), "With these it tells its version and ends; empty: it cannot."
+    )
+    upstream: Upstream = setting(  # noqa: RUF009 - as every other field
+        Upstream(), Section(Upstream), "Its project and where that has releases."
+    )
+    pairs: tuple[Pair, ...] = setting((), ListOf(Section(Pair)), "Programs that its version must go with.")
     unit: str = setting(
         "exporter.service.j2", TEMPLATE, "The template of its unit, next to this file or the package's."
     )
@@ -82,6 +93,15 @@ class Exporter:
         return self.job or self.name
 
     @property
+    def where(self) -> str:
+        """The file of its definition."""
+        return self.origin.file
+
+    def pair(self, version: str) -> Optional[Pair]:
+        """What a version of it must go with; None where nothing is known."""
+        return next((pair for pair in self.pairs if pair.covers(version)), None)
+
+    @property
     def folder(self) -> Path:
         """Where its definition lies, and a template of its own may."""
         return Path(self.origin.file).parent
@@ -89,9 +109,10 @@ class Exporter:
 
 @dataclass(frozen=True)
 class Definitions:
-    """All exporters by name."""
+    """All exporters and all recipes of software images, by name."""
 
     exporters: Mapping[str, Exporter]
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -99,47 +120,43 @@ class Definitions:
         return tuple(sorted({exporter.role for exporter in self.exporters.values()}))
 
 
-def load_definitions(extra: Sequence[Path] = ()) -> Definitions:
-    """The shipped definitions and every *.yaml of the folders `extra`; a folder that is not there adds nothing.
+def load_definitions(extra: Sequence[Path] = (), images: Sequence[Path] = ()) -> Definitions:
+    """The shipped exporters and recipes, and those of a site: `extra` are its folders of exporters, `images` those of
+    recipes.
 
-    An exporter of a folder replaces the shipped one, or that of an earlier folder, of the same name. Raises SiteError
+    What a folder defines replaces the shipped one, or that of an earlier folder, of the same name. Raises SiteError
     with all problems of all files.
     """
-    found: dict[str, Exporter] = {}
     problems: list[Problem] = []
-    for folder in (data.path("overlays"), *extra):
-        here: dict[str, Exporter] = {}
-        problems += [Problem(str(path), 0, "is not read", "name it *.yaml") for path in sorted(folder.glob("*.yml"))]
-        for path in sorted(folder.glob("*.yaml")):
-            try:
-                exporter = _load(path, here)
-            except SiteError as error:
-                problems += error.problems
-                continue
-            earlier = found.get(exporter.name)
-            here[exporter.name] = dataclasses.replace(exporter, replaces=earlier.origin.file if earlier else None)
-        found.update(here)
-    problems += _reserved(found)
+    exporters: dict[str, Exporter] = {}
+    recipes: dict[str, Recipe] = {}
+    try:
+        exporters = load_named([data.path("overlays"), *extra], _load)
+    except SiteError as error:
+        problems += error.problems
+    try:
+        recipes = load_recipes(images)
+    except SiteError as error:
+        problems += error.problems
     if problems:
         raise SiteError(problems)
-    return Definitions(found)
+    return Definitions(exporters, recipes)
 
 
-def _load(path: Path, here: Mapping[str, Exporter]) -> Exporter:
+def _load(path: Path) -> Exporter:
     exporter, origin = load_section(path, Section(Exporter))
     exporter = dataclasses.replace(exporter, origin=origin)
-    problems = list(render.problems(exporter))
-    if exporter.name in here:
-        cause = f"name: {exporter.name} is defined in {here[exporter.name].origin.file} too"
-        problems.append(Problem(origin.file, origin.line("name"), cause, "give one of them another name"))
+    problems = [*render.problems(exporter), *_reserved(exporter)]
+    for name, cause, remedy in upstream.problems(exporter.upstream):
+        problems.append(Problem(origin.file, origin.line(f"upstream.{name}"), f"upstream.{name}: {cause}", remedy))
     if problems:
         raise SiteError(problems)
     return exporter
 
 
-def _reserved(exporters: Mapping[str, Exporter]) -> Iterator[Problem]:
+def _reserved(exporter: Exporter) -> Iterator[Problem]:
     """An exporter must not take the name of a service that is not ours."""
-    for name, exporter in exporters.items():
-        if name in RESERVED:
-            cause = f"name: {name} is a service of the system"
-            yield Problem(exporter.origin.file, exporter.origin.line("name"), cause, f"for example {name}_exporter")
+    if exporter.name in RESERVED:
+        cause = f"name: {exporter.name} is a service of the system"
+        remedy = f"for example {exporter.name}_exporter"
+        yield Problem(exporter.origin.file, exporter.origin.line("name"), cause, remedy)

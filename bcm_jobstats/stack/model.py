@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Optional, cast
+from typing import Any, Optional, TypeVar, cast
 
 from bcm_jobstats import data
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.site import Role, Site
 from bcm_jobstats.site.arguments import merged
 from bcm_jobstats.site.checks import enabled, port_of
-from bcm_jobstats.stack import hooks, render, targets
+from bcm_jobstats.stack import hooks, render, targets, upstream
 from bcm_jobstats.stack.definitions import Definitions, Exporter
-from bcm_jobstats.stack.files import LIBRARY, UNITS, PayloadFile, PayloadLink, script
+from bcm_jobstats.stack.files import LIBRARY, UNITS, PayloadFile, PayloadLink, Program, script
+from bcm_jobstats.stack.recipes import Recipe
 
 TARGETS = "/etc/bcm-jobstats/targets"
+SYSUSERS = "/etc/sysusers.d/bcm-jobstats.conf"
+"""The exporters' user for systemd-sysusers, should something replace a node's /etc/passwd."""
+SCRIPTS = ("jobstats-target", "node-check")
+"""The scripts of every node that has a role."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,12 @@ class Stack:
     def payload(self, names: Collection[str]) -> tuple[PayloadFile, ...]:
         """Every file that nodes with the roles `names` need, sorted by path."""
         roles = [role for role in self.roles() if role.name in names]
-        files = [PayloadFile(f"{LIBRARY}/jobstats-target", script("jobstats-target"), 0o755)] if roles else []
-        files += hooks.files(self.site, {name for role in roles for name in role.reads}) if roles else ()
+        if not roles:
+            return ()
+        files = [PayloadFile(f"{LIBRARY}/{name}", script(name), 0o755) for name in SCRIPTS]
+        content = render.unit("sysusers.conf.j2", data.path("images"), {"user": self.site.user})
+        files.append(PayloadFile(SYSUSERS, content))
+        files += hooks.files(self.site, {name for role in roles for name in role.reads})
         for role in roles:
             files += [self._exporter_unit(exporter) for exporter in role.exporters]
             files.append(self._target_unit(role))
@@ -119,6 +128,52 @@ class Stack:
                 PayloadFile(f"{TARGETS}/{role.name}.json", targets.template(self.site.cluster, role.exporters))
             )
         return tuple(sorted(files, key=lambda one: one.path))
+
+    @property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """The recipes of software images by name, the shipped ones first."""
+        return self.definitions.recipes
+
+    def recipe_of(self, category: str, roles: Collection[str]) -> Optional[Recipe]:
+        """The recipe of a category's software image: the site's choice, else the first one that is for one of the
+        `roles` that its nodes have, else None. JobstatsError when the site's choice is no recipe."""
+        chosen = self.site.recipes.get(category)
+        if chosen is None:
+            return next((recipe for recipe in self.recipes.values() if set(recipe.roles) & set(roles)), None)
+        if chosen not in self.recipes:
+            known = ", ".join(self.recipes) or "none"
+            raise JobstatsError(f"recipe {chosen} of category {category}", "there is none", f"there are: {known}")
+        return self.recipes[chosen]
+
+    def image_files(self, roles: Collection[str], recipe: Optional[Recipe]) -> tuple[PayloadFile, ...]:
+        """Every file of a software image whose nodes have the roles, sorted by path.
+
+        JobstatsError when the recipe has a file of the roles too; SiteError when a template of it fails.
+        """
+        files = [*self.payload(roles), *(recipe.payload(self.site) if recipe else ())]
+        return tuple(_each_once(recipe, files))
+
+    def image_links(self, roles: Collection[str], recipe: Optional[Recipe], version: str) -> tuple[PayloadLink, ...]:
+        """Every symbolic link of a software image whose nodes have the roles; `version` is BCM's. Errors as above."""
+        links = [*self.links(roles, version), *(recipe.payload_links() if recipe else ())]
+        return tuple(_each_once(recipe, links))
+
+    def programs(self, roles: Collection[str], recipe: Optional[Recipe]) -> tuple[Program, ...]:
+        """The programs that the site supplies for a software image whose nodes have the roles, by name.
+
+        Those of exporters that the site file has no artifact of are the administrator's to install.
+        """
+        exporters = {one.name: one for one in self._exporters if one.role in roles}
+        names = {*exporters, *(recipe.artifacts if recipe else ())} & set(self.site.artifacts)
+        return tuple(self._program(name) for name in sorted(names))
+
+    def _program(self, name: str) -> Program:
+        artifact, definition = self.site.artifacts[name], self.definitions.exporters.get(name)
+        if definition is None:
+            return Program(name, artifact.path or "", artifact.mode, artifact, None)
+        exporter = self._resolved(definition)
+        artifact = upstream.completed(artifact, exporter.upstream)
+        return Program(name, artifact.path or exporter.binary, artifact.mode, artifact, exporter)
 
     def hooks(self, names: Collection[str]) -> tuple[str, ...]:
         """The names of the hooks that nodes with the roles `names` need (see stack.hooks)."""
@@ -193,3 +248,16 @@ class Stack:
         """
         directory = PurePosixPath(self.site.targets.directory)
         return (str(directory), str(directory.parent / targets.STAGING))
+
+
+Placed = TypeVar("Placed", PayloadFile, PayloadLink)
+
+
+def _each_once(recipe: Optional[Recipe], found: Sequence[Placed]) -> list[Placed]:
+    """By path; JobstatsError when the recipe has something at a place where the roles have something."""
+    by_path = {one.path: one for one in found}
+    if recipe and len(by_path) < len(found):
+        paths = [one.path for one in found]
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise JobstatsError(recipe.origin.file, f"{twice} comes with the nodes' roles", "Remove it from the recipe.")
+    return [by_path[path] for path in sorted(by_path)]

@@ -14,6 +14,7 @@ from bcm_jobstats.site.problems import Problem, SiteError, did_you_mean
 if TYPE_CHECKING:
     import jinja2
 
+    from bcm_jobstats.site.settings import Origin
     from bcm_jobstats.stack.definitions import Exporter
 
 HEADER = "Managed by bcm-jobstats: do not edit, changes are undone by the next apply"
@@ -49,14 +50,18 @@ def _three_quarters(amount: str) -> str:
     return str(int(amount[:-1]) * 1024 ** ("KMGT".index(amount[-1]) + 1) * 3 // 4)
 
 
+def _folders(folder: Path) -> list[Path]:
+    """Where the templates of a definition in `folder` may lie, the first place first."""
+    return [folder, folder / "templates", *(data.path(name) / "templates" for name in ("overlays", "images"))]
+
+
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
     import jinja2
 
-    shipped = data.path("overlays") / "templates"
     # No escaping: what is written are units, not HTML; words are quoted for systemd by the filter `quote`.
     environment = jinja2.Environment(  # noqa: S701
-        loader=jinja2.FileSystemLoader([folder, folder / "templates", shipped]),
+        loader=jinja2.FileSystemLoader(_folders(folder)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -79,7 +84,7 @@ def words(texts: Iterable[str], values: Mapping[str, Any], folder: Path) -> tupl
 
 
 def unit(template: str, folder: Path, values: Mapping[str, Any]) -> bytes:
-    """A unit file from a template next to the definition or of the package; SiteError when the template fails."""
+    """A file from a template next to the definition or of the package; SiteError when the template fails."""
     import jinja2
 
     try:
@@ -97,27 +102,32 @@ def problems(exporter: Exporter) -> Iterator[Problem]:
     places = [(f"arguments[{index}]", text) for index, text in enumerate(exporter.arguments)]
     places += [(f"environment.{key}", text) for key, text in exporter.environment.items()]
     for place, text in places:
-        cause, remedy = _trial(text, exporter.folder)
+        cause, remedy = trial(text, exporter.folder)
         if cause:
             yield Problem(origin.file, origin.line(place), f"{place}: {cause}", remedy)
-    folders = (exporter.folder, exporter.folder / "templates", data.path("overlays") / "templates")
-    if not any((folder / exporter.unit).is_file() for folder in folders):
-        remedy = f"put it into {exporter.folder}, or remove the line"
-        yield Problem(origin.file, origin.line("unit"), f"unit: there is no template {exporter.unit}", remedy)
+    yield from missing(exporter.unit, exporter.folder, origin, "unit")
 
 
-def _trial(text: str, folder: Path) -> tuple[str, str]:
+def missing(template: str, folder: Path, origin: Origin, place: str) -> Iterator[Problem]:
+    """A template that is nowhere; `place` is the setting that names it."""
+    if not any((one / template).is_file() for one in _folders(folder)):
+        remedy = f"put it into {folder}, or remove the line"
+        yield Problem(origin.file, origin.line(place), f"{place}: there is no template {template}", remedy)
+
+
+def trial(text: str, folder: Path, names: Mapping[str, Any] = NAMES) -> tuple[str, str]:
+    """What is wrong with a text that is to be rendered with `names`, as (cause, remedy); both empty when it works."""
     import jinja2
 
     if "{" not in text:
         return "", ""
     try:
-        words([text], NAMES, folder)
+        words([text], names, folder)
     except jinja2.UndefinedError as error:
         match = re.search(r"'(\w+)' is undefined", str(error.message))
-        return f"{error.message}", did_you_mean(match[1] if match else "", NAMES)
+        return f"{error.message}", did_you_mean(match[1] if match else "", names)
     except jinja2.TemplateError as error:
-        return f"not jinja2: {error.message}", "known names: " + ", ".join(NAMES)
+        return f"not jinja2: {error.message}", "known names: " + ", ".join(names)
     except SLIPS as error:
         return f"fails: {error}", "mend the expression"
     return "", ""

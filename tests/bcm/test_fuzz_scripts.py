@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bcm_jobstats.bcm.cmsh import producers, reading, scripts
+from bcm_jobstats.bcm.cmsh import imagescripts, producers, reading, scripts
 from bcm_jobstats.bcm.entities import CATEGORY, NODE, OVERLAY, GenericRole, Overlay, Place, Producer, Service
 from bcm_jobstats.bcm.errors import UnsafeName
 from bcm_jobstats.simulator import grammar, noderanges
@@ -26,6 +26,12 @@ class Nodes(tuple[str, ...]):
 
 class Values(tuple[str, ...]):
     """The rest of the words: values of a list, each of which has to stand for itself."""
+
+    __slots__ = ()
+
+
+class Option(str):
+    """An option that we sent, not a value that looks like one."""
 
     __slots__ = ()
 
@@ -82,6 +88,20 @@ def calls(draw: st.DrawFn) -> Call:
           ["imageupdate", "-w", "--wait", "-c", Values([name])]]),
         (lambda: scripts.execute(nodes or (name,), "echo one; echo two | cat > /dev/null"),
          [["device"], ["pexec", "-n", Nodes(nodes or (name,)), "echo one; echo two | cat > /dev/null"]]),
+        (lambda: imagescripts.clone(name, other), [["softwareimage"], ["clone", name, other], ["commit", "-w"]]),
+        (lambda: imagescripts.remove(name), [["softwareimage"], ["remove", Option("-d"), name], ["commit", "-w"]]),
+        (lambda: imagescripts.use_in_category(name, other),
+         [["category"], ["use", name], ["set", "softwareimage", other], commit]),
+        (lambda: imagescripts.sync(nodes or (name,), write=True),
+         [["softwareimage"], ["updateprovisioners"], ["device"],
+          ["imageupdate", "-w", "--wait", "-n", Nodes(nodes or (name,))]]),
+        (lambda: imagescripts.grab(name, other, write=False), [["device"], ["grabimage", Option("-i"), other, name]]),
+        (lambda: imagescripts.reboot(nodes or (name,)), [["device"], ["reboot", "-n", Nodes(nodes or (name,))]]),
+        (lambda: imagescripts.synclog(name), [["device"], ["synclog", name]]),
+        (lambda: imagescripts.effective_exclude_list(name, "update"),
+         [["device"], ["use", name], ["excludelist", "get", "update", "/"]]),
+        (lambda: imagescripts.save_exclude_list(name, "grabnew", f"/tmp/{other}"),
+         [["category"], ["use", name], ["set", "excludelistgrabnew", f"/tmp/{other}"], commit]),
         (lambda: producers.save(None, producer),
          [["monitoring", "setup"], ["add", "prometheus", name], ["set", "urls", Values(many)],
           text("revision", revision), ["nodeexecutionfilters"], ["add", where.kind, member],
@@ -106,7 +126,9 @@ def same(words: Sequence[str], wanted: Sequence[Word]) -> None:
             return
         else:
             assert words[number] == word
-            assert word[:1] != "-" or word in {"-1", "-w", "--wait", "-c", "-n"}, "an option"
+            assert word[:1] != "-" or word in {"-1", "-w", "--wait", "-c", "-n"} or isinstance(word, Option), (
+                "an option"
+            )
     assert len(words) == len(wanted)
 
 
@@ -131,11 +153,15 @@ def test_what_is_sent_means_what_it_says_and_nothing_more(call: Call) -> None:
 @search(300)
 @given(st.lists(ANY, min_size=1, max_size=4), ANY)
 def test_loops_are_over_these_nodes_and_no_others(names: list[str], category: str) -> None:
-    loops: list[tuple[Callable[[], list[str]], str, set[str]]] = [
-        (lambda: reading.status_query(names), "-n", set(names)),
-        (lambda: scripts.restart_services(category, names), "-c", {category}),
+    restarts: list[tuple[str, ...]] = [("services",), *[("restart", name) for name in names]]
+    image = ("set", "softwareimage", category) if category else ("clear", "softwareimage")
+    loops: list[tuple[Callable[[], list[str]], str, set[str], list[tuple[str, ...]]]] = [
+        (lambda: reading.status_query(names), "-n", set(names), [("get", "hostname"), ("services",), ("status",)]),
+        (lambda: scripts.restart_services(category, names), "-c", {category}, restarts),
+        (lambda: imagescripts.restart(names, names), "-n", set(names), restarts),
+        (lambda: imagescripts.use(names, category)[:-1], "-n", set(names), [image]),
     ]
-    for make, option, wanted in loops:
+    for make, option, wanted, inside in loops:
         try:
             *_, loop = make()
         except UnsafeName:
@@ -146,9 +172,7 @@ def test_loops_are_over_these_nodes_and_no_others(names: list[str], category: st
         assert set(noderanges.expand(command.words[2:])) == wanted
         inner = [grammar.parse(text) for text in grammar.split(command.body)]
         assert [one for one in inner if one.pipe or one.redirect or one.body] == []
-        verbs = [one.words for one in inner]
-        expected = [("services",), *[("restart", name) for name in names]]
-        assert verbs == (expected if option == "-c" else [("get", "hostname"), ("services",), ("status",)])
+        assert [one.words for one in inner] == inside
 
 
 @pytest.mark.parametrize("value", ["-d", "--data", "-1", "-", "-node002", "- x"])
@@ -165,6 +189,9 @@ def test_one_name_is_never_several(name: str) -> None:
         lambda: scripts.node_list(["n1", name]),
         lambda: scripts.update_nodes(name),
         lambda: scripts.restart_services(name, ["s"]),
+        lambda: imagescripts.use(["n1", name], "image"),
+        lambda: imagescripts.sync([name], write=True),
+        lambda: imagescripts.reboot([name]),
         lambda: scripts.save_overlay(None, Overlay("o", categories=("c", name))),
         lambda: scripts.save_overlay(None, Overlay("o", nodes=("n1", name))),
         lambda: scripts.save_role(Place(OVERLAY, "o"), None, GenericRole("generic::r", ("s", name))),

@@ -287,6 +287,7 @@ def test_every_command_prints_one_json_document(head: Head, tmp_path: Path) -> N
         ("certificate", "--print"),
         ("targets", "list"),
         ("targets", "sync"),
+        ("image", "plan", "dgx-h100"),
         ("hooks",),
         ("hooks", "show", "prolog-dcgm"),
         ("prometheus", "render"),

@@ -10,15 +10,22 @@ import pytest
 import yaml
 
 from bcm_jobstats.bcm.cmsh import process
+from bcm_jobstats.imaging.manifest import Manifest
+from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST
 from bcm_jobstats.simulator import Simulator
-from tests.harness import cluster, run, snapshot
+from tests.harness import cluster, cmsh, run, snapshot
 
+VERSIONS = {"node_exporter": "1.9.1", "cgroup_exporter": "0.3.3", "nvidia_gpu_exporter": "0.2.2"}
 SOUND = yaml.safe_load((Path(__file__).parents[1] / "assets/slurm/sound.yaml").read_text())
 
 
 @pytest.fixture(scope="module", params=("bcm10", "bcm11"))
 def simulator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     with cluster(tmp_path_factory.mktemp("doctor") / "head", profile=request.param) as started:
+        manifest = Manifest(started.directory / "cm/images/dgx-image", DEFAULT_MANIFEST)
+        for name, version in VERSIONS.items():
+            manifest.entries[f"/usr/local/bin/{name}"] = {"type": "program", "version": version}
+        manifest.save()
         yield started
 
 
@@ -37,9 +44,9 @@ def test_no_problem(simulator: Simulator, etc: Path) -> None:
     before = snapshot(simulator.directory)
     outcome = run(simulator.directory, "doctor")
     assert outcome.status == 0
-    assert outcome.out == "19 checks, no problem found.\n"
+    assert outcome.out == "20 checks, no problem found.\n"
     assert snapshot(simulator.directory) == before
-    assert json.loads(run(simulator.directory, "doctor", "--json").out) == {"checks": 19, "findings": []}
+    assert json.loads(run(simulator.directory, "doctor", "--json").out) == {"checks": 20, "findings": []}
 
 
 def test_findings_are_grouped_by_severity(simulator: Simulator, etc: Path) -> None:
@@ -54,7 +61,7 @@ def test_findings_are_grouped_by_severity(simulator: Simulator, etc: Path) -> No
         "errors:",
         "warnings:",
         "notes:",
-        "19 checks, 1 error, 2 warnings, 1 note.",
+        "20 checks, 1 error, 2 warnings, 1 note.",
     ]
     assert lines[1].startswith(f"  {etc}/slurm.conf:3: ProctrackType is proctrack/pgid")
     assert lines[2].startswith("    slurm: {manage_conf: yes}")
@@ -67,7 +74,7 @@ def test_warnings_are_no_failure(simulator: Simulator, etc: Path) -> None:
     (etc / "cgroup.conf").unlink()
     outcome = run(simulator.directory, "doctor")
     assert outcome.status == 0
-    assert outcome.out.endswith("19 checks, 2 warnings.\n")
+    assert outcome.out.endswith("20 checks, 2 warnings.\n")
 
 
 def test_without_slurm(simulator: Simulator, etc: Path) -> None:
@@ -76,7 +83,26 @@ def test_without_slurm(simulator: Simulator, etc: Path) -> None:
     outcome = run(simulator.directory, "doctor")
     assert outcome.status == 0
     assert f"{etc}/slurm.conf: is not there: no Slurm" in outcome.out
-    assert outcome.out.endswith("1 check, no problem found, 1 note.\n")
+    assert outcome.out.endswith("2 checks, no problem found, 1 note.\n")
+
+
+def test_the_programs_of_images_and_the_exclude_lists_are_looked_at(simulator: Simulator, etc: Path) -> None:
+    list_, image = etc / "list", simulator.directory / "cm/images/dgx-image"
+    list_.write_text("- /var/log/*\n")
+    manifest = Manifest(image, DEFAULT_MANIFEST)
+    manifest.entries["/usr/local/bin/cgroup_exporter"]["version"] = "0.3.0"
+    manifest.save()
+    cmsh(simulator, f"category; use dgx-h100; set excludelistupdate {list_}; commit")
+    outcome = run(simulator.directory, "doctor")
+    assert outcome.status == 1
+    assert (
+        "software image dgx-image: cgroup_exporter is 0.3.0, and works with job statistics from 0.3.2 on" in outcome.out
+    )
+    assert "Add to excludelistupdate of category dgx-h100: - /var/spool/slurmd/*" in outcome.out
+    assert outcome.out.endswith("20 checks, 1 error, 1 warning.\n")
+    cmsh(simulator, "category; use dgx-h100; clear excludelistupdate; commit")
+    manifest.entries["/usr/local/bin/cgroup_exporter"]["version"] = "0.3.3"
+    manifest.save()
 
 
 def test_keys_are_looked_at_where_bcm_does_not_answer(tmp_path: Path) -> None:

@@ -74,6 +74,14 @@ def test_every_doubt_is_asked_and_nothing_is_changed(simulator: Simulator) -> No
     assert not [entry for entry in simulator.control({"op": "log"})["result"] if "commit" in entry]
 
 
+def test_images_and_exclude_lists_are_asked_about(simulator: Simulator) -> None:
+    """What §1.5 and §6 of bcm-facts leave open."""
+    told = probed(simulator)
+    assert (told["inherited-image"]["answer"], told["excludelist-get"]["answer"]) == ("apart", "yes")
+    cmsh(simulator, "device; foreach -t PhysicalNode (set softwareimage dgx-image); commit")
+    assert probed(simulator)["inherited-image"]["answer"] == "same"
+
+
 def test_probing_commits_nothing_even_where_cmsh_commits_at_its_end(simulator: Simulator) -> None:
     """bcm-facts §13 #4."""
     simulator.control({"op": "switch", "name": "uncommitted", "value": "keep"})

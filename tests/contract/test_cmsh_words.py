@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from bcm_jobstats.bcm import certificate
-from bcm_jobstats.bcm.cmsh import assignments, producers, reading, scripts, wlm
+from bcm_jobstats.bcm.cmsh import assignments, imagescripts, producers, reading, scripts, wlm
 from bcm_jobstats.bcm.entities import (
     CATEGORY,
     NODE,
@@ -30,11 +30,13 @@ FORMS = {
     "one-off": r"(configurationoverlay|category|softwareimage|wlm|device) list .*|main versioninfo",
     "list": r"list -f [a-z]+:\d+(,[a-z]+:\d+)* -d \{\}",
     "get": r"get [a-z]+",
-    "objects": r'(use|add|remove|assign|unassign) "[^"]+"|add (static|prometheus|overlay|category|node) "[^"]+"',
-    "values": r'set [a-z]+( "[^"]+")+|set nonuser yes|clear [a-z]+|commit',
+    "copies": r'remove (-d )?"[^"]+"|clone "[^"]+" "[^"]+"',
+    "objects": r'(use|add|assign|unassign) "[^"]+"|add (static|prometheus|overlay|category|node) "[^"]+"',
+    "values": r'set [a-z]+( "[^"]+")+|set nonuser yes|clear [a-z]+|commit( -w)?',
     "foreach": r'foreach (\*|-[lnc] "[^"]+") \(.+\)',
-    "images": r'updateprovisioners|imageupdate -w --wait -c "[^"]+"',
-    "nodes": r'restart "[^"]+"|status|pexec -n "[^"]+" "[^"]+"',
+    "images": r'updateprovisioners|provisioningstatus|imageupdate( -w)? --wait -[cn] "[^"]+"',
+    "grabs": r'grabimage( -w)? -i "[^"]+" "[^"]+"|synclog "[^"]+"|excludelist get (full|sync|update|grab|grabnew) /',
+    "nodes": r'restart "[^"]+"|reboot -n "[^"]+"|status|device status|pexec -n "[^"]+" "[^"]+"',
     "certificates": r'createcertificate 2048( "[^"]*"){7} "" \d+ "[^"]+" "[^"]+"',
 }
 PLACES = (Place(OVERLAY, "o"), Place(CATEGORY, "c"), Place(NODE, "n1"))
@@ -63,6 +65,24 @@ SENT: dict[str, Sequence[str]] = {
     "service removed": scripts.remove_service(PLACES[1], "s"),
     "imageupdate": scripts.update_nodes("c"),
     "restart": scripts.restart_services("c", ["a", "b"]),
+    "clone": imagescripts.clone("a", "b"),
+    "image removed": imagescripts.remove("a"),
+    "image of nodes": imagescripts.use(["n1", "n2"], "a"),
+    "image of nodes cleared": imagescripts.use(["n1", "n2"], ""),
+    "image of a category": imagescripts.use_in_category("c", "a"),
+    "provisioners": imagescripts.UPDATE_PROVISIONERS,
+    "provisioning": imagescripts.PROVISIONING,
+    "sync": imagescripts.sync(["n1", "n2"], write=True),
+    "dry sync": imagescripts.sync(["n1", "n2"], write=False),
+    "synclog": imagescripts.synclog("n1"),
+    "grab": imagescripts.grab("n1", "a", write=True),
+    "dry grab": imagescripts.grab("n1", "a", write=False),
+    "restart on nodes": imagescripts.restart(["n1", "n2"], ["a", "b"]),
+    "reboot": imagescripts.reboot(["n1", "n2"]),
+    "status of devices": imagescripts.STATUS,
+    "exclude lists": imagescripts.exclude_lists("c"),
+    "exclude list of a node": imagescripts.effective_exclude_list("n1", "update"),
+    "exclude list": imagescripts.save_exclude_list("c", "update", "/tmp/list.txt"),
     "execute": scripts.execute(["head"], "cd ; ls"),
     "settings of Slurm": wlm.query({"s": WLM}),
     "settings of Slurm changed": wlm.save(WLM, WLM_CHANGED),
@@ -84,8 +104,8 @@ def parts(command: str) -> list[str]:
 @pytest.mark.parametrize("script", SENT.values(), ids=SENT)
 def test_nothing_is_sent_that_no_public_text_shows(script: Sequence[str]) -> None:
     """bcm-facts §1.1 one-liners, §1.2 modes, quoting and one-off commands, §1.4 `list -f … -d {}`, §1.5 commands on
-    objects, §1.6 foreach, §2 overlays, §3.3 services, §5.2 and §5.3 wlm, §6 imageupdate, §9 monitoring setup;
-    AM11 §6.4, §14.1.2."""
+    objects, §1.6 foreach, §1.7 provisioningstatus, §2 overlays, §3.3 services, §5.2 and §5.3 wlm, §6 imageupdate,
+    clone, grabimage, synclog, excludelist, §9 monitoring setup; AM11 §4.2.3, §6.4, §14.1.2."""
     words = [part for command in script for part in parts(command)]
     odd = [word for word in words if not any(re.fullmatch(form, word) for form in FORMS.values())]
     assert odd == []
@@ -94,8 +114,9 @@ def test_nothing_is_sent_that_no_public_text_shows(script: Sequence[str]) -> Non
 @pytest.mark.parametrize("script", SENT.values(), ids=SENT)
 def test_no_read_ends_with_a_commit_and_every_write_does(script: Sequence[str]) -> None:
     """bcm-facts §1.5: changes are local to the session until `commit`."""
-    changes = [line for line in script if re.match(r"(set|add|assign|unassign|remove|clear)\b", line)]
-    commits = [number for number, line in enumerate(script) if line == "commit"]
+    changes = [line for line in script if re.match(r"(set|add|assign|unassign|remove|clear|clone)\b", line)]
+    changes += [line for line in script if re.search(r"\((set|clear)", line)]
+    commits = [number for number, line in enumerate(script) if line in ("commit", "commit -w")]
     assert bool(changes) == bool(commits) or any(line.startswith("createcertificate") for line in script)
     assert not changes or max(number for number, line in enumerate(script) if line in changes) < commits[-1]
 
@@ -123,6 +144,30 @@ def test_services_are_restarted_on_the_nodes_of_a_category() -> None:
         "device",
         'foreach -c "c" (services; restart "a"; restart "b")',
     ]
+
+
+def test_images_are_cloned_removed_and_set_as_the_manual_does_it() -> None:
+    """bcm-facts §1.5: `commit -w` waits for a copy, `remove -d` takes the directory too, long texts come from a file;
+    §1.6: `foreach` over objects needs a commit afterwards; §6 [T]: `clone`, `grabimage -w -i IMAGE NODE`, and `-w`
+    writes, §11 #8; AM11 §4.2.3: reboot."""
+    assert imagescripts.clone("default-image", "imagetwo") == [
+        "softwareimage", 'clone "default-image" "imagetwo"', "commit -w",
+    ]  # fmt: skip
+    assert imagescripts.remove("a") == ["softwareimage", 'remove -d "a"', "commit -w"]
+    assert imagescripts.use(["n1", "n2", "n3"], "a") == [
+        "device", 'foreach -n "n1..n3" (set softwareimage "a")', "commit",
+    ]  # fmt: skip
+    assert imagescripts.grab("node001", "default-image1", write=True)[-1] == (
+        'grabimage -w -i "default-image1" "node001"'
+    )
+    assert imagescripts.grab("node001", "default-image1", write=False)[-1] == 'grabimage -i "default-image1" "node001"'
+    assert imagescripts.sync(["n1", "n2"], write=False) == [
+        "softwareimage", "updateprovisioners", "device", 'imageupdate --wait -n "n1..n2"',
+    ]  # fmt: skip
+    assert imagescripts.save_exclude_list("c", "grabnew", "/root/list") == [
+        "category", 'use "c"', 'set excludelistgrabnew "/root/list"', "commit",
+    ]  # fmt: skip
+    assert imagescripts.reboot(["n1", "n2"]) == ["device", 'reboot -n "n1..n2"']
 
 
 def test_a_certificate_is_made_as_the_manual_makes_one() -> None:

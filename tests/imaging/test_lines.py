@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Resource
 
 LINE = "jobstats:x:967:967::/nonexistent:/usr/sbin/nologin"
+CHANGED = "jobstats:x:968:968::/nonexistent:/usr/sbin/nologin"
 NAME = "image:/etc/passwd:jobstats"
 FILES = {
     "usual": b"root:x:0:0:root:/root:/bin/bash\ncmsupport:x:1000:1000::/home/cmsupport:/bin/bash\n",
@@ -158,9 +160,17 @@ def test_a_file_that_is_a_symlink_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "etc/passwd.real").read_bytes() == FILES["usual"]
 
 
-def test_the_commands_do_the_same(tmp_path: Path) -> None:
-    provider = LineProvider(1, 1, [Tree("image", tmp_path, "/cm/images/image")])
-    assert provider.commands(NAME, None, {"line": LINE, MANAGED: True}) == [
-        f"printf '%s\\n' {LINE} >> /cm/images/image/etc/passwd"
-    ]
-    assert provider.commands(NAME, {}, None) == ["sed -i '/^jobstats:/d' /cm/images/image/etc/passwd"]
+@pytest.mark.parametrize("name", FILES)
+def test_the_commands_do_the_same(tmp_path: Path, name: str) -> None:
+    made = Made(tmp_path, FILES[name])
+    provider = LineProvider(1, 1, [Tree("image", tmp_path, str(tmp_path))])
+    for command in provider.commands(NAME, None, {"line": LINE, MANAGED: True}) * 2:
+        subprocess.run(["bash", "-euc", command], check=True)
+    lines = [*FILES[name].splitlines(), LINE.encode()]
+    assert made.file.read_bytes().splitlines() == lines, "once, and on a line of its own"
+    for command in provider.commands(NAME, {"line": LINE}, {"line": CHANGED, MANAGED: True}):
+        subprocess.run(["bash", "-euc", command], check=True)
+    assert made.file.read_bytes().splitlines() == [*lines[:-1], CHANGED.encode()]
+    for command in provider.commands(NAME, {"line": CHANGED}, None):
+        subprocess.run(["bash", "-euc", command], check=True)
+    assert made.file.read_bytes().splitlines() == lines[:-1]

@@ -58,6 +58,18 @@ class Lab:
         assert outcome.status == 0, outcome.err
         return outcome
 
+    def run(self, *words: str) -> Outcome:
+        """`bcm-jobstats WORDS`, however it ends."""
+        return run(self.directory, *words)
+
+    def run_status(self, *words: str) -> int:
+        """The exit status of `bcm-jobstats WORDS`."""
+        return self.run(*words).status
+
+    def run_out(self, *words: str) -> str:
+        """What `bcm-jobstats WORDS` prints, however it ends."""
+        return self.run(*words).out
+
     def apply(self) -> Outcome:
         """`bcm-jobstats apply`."""
         return self.ok("apply", "--yes", "-q")

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from bcm_jobstats.simulator.imagetree import sync
 from bcm_jobstats.simulator.lab import disks
 from bcm_jobstats.simulator.lab.bases import Bases
 from bcm_jobstats.simulator.lab.trees import Trees
+from bcm_jobstats.simulator.treesync import changed, sync_tree
 from tests.lab import labs
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(labs.missing() is not None, reason=str(labs.missing()))]
 
-SEEDS, STEPS = 40, 12
+SEEDS, STEPS = 15, 20
 NAMES = ("a", "b", "c")
 
 
@@ -67,11 +67,11 @@ def test_the_layers_tell_all_that_differs(trees: Trees, seed: int) -> None:
     image, node = trees.directory / "cm/images/image", trees.node("node")
     for _ in range(STEPS):
         change(chance.choice([image, node]), chance)
-    whole = sync(image, node, dry_run=True, excludes=())
-    layered = sync(image, node, dry_run=True, excludes=(), differing=trees.differing("node", image))
-    assert layered == whole
-    assert sync(image, node, dry_run=False, excludes=(), differing=trees.differing("node", image)) == whole
-    assert sync(image, node, dry_run=True, excludes=()) == []
+    differing = trees.differing("node", image)
+    whole = changed(sync_tree(image, node, dry_run=True))
+    assert changed(sync_tree(image, node, dry_run=True, differing=differing)) == whole
+    assert changed(sync_tree(image, node, differing=differing)) == whole
+    assert changed(sync_tree(image, node, dry_run=True)) == []
 
 
 def test_a_clone_starts_as_its_image_and_is_its_own(trees: Trees) -> None:
@@ -79,7 +79,7 @@ def test_a_clone_starts_as_its_image_and_is_its_own(trees: Trees) -> None:
     (image / "own").write_text("image")
     shutil.rmtree(image / "a")
     trees.clone(image, copy)
-    assert sync(image, copy, dry_run=True, excludes=()) == [] and not (copy / "a").exists()
+    assert changed(sync_tree(image, copy, dry_run=True)) == [] and not (copy / "a").exists()
     (copy / "own").write_text("copy")
     assert (image / "own").read_text() == "image"
     trees.remove(copy, trees.directory)

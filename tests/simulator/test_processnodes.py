@@ -16,6 +16,7 @@ import bcm_jobstats
 from bcm_jobstats.simulator.imagetree import seed_image
 from bcm_jobstats.simulator.noderunner import ServiceState, SimulatedNode, Wish
 from bcm_jobstats.simulator.processnodes import ProcessNodes
+from bcm_jobstats.simulator.treesync import changed
 
 UP, DOWN, STOPPED, FAILING = ServiceState.UP, ServiceState.DOWN, ServiceState.STOPPED, ServiceState.FAILING
 LOOKED_AFTER = Wish()
@@ -225,7 +226,8 @@ def test_a_missing_unit_is_told_and_comes_up_with_an_update(site: Site) -> None:
     assert site.state("x") is DOWN
     assert not site.runner.act("start", "node001", "x")
     site.unit("x", SLEEP)
-    assert site.runner.update(["node001"], site.image, dry_run=True) == {"node001": ["etc/systemd/system/x.service"]}
+    told = site.runner.update(["node001"], site.image, dry_run=True)["node001"]
+    assert (changed(told.lines), told.error) == (["etc/systemd/system/x.service"], "")
     assert site.state("x") is DOWN
     site.update()
     assert site.state("x") is UP

@@ -51,6 +51,16 @@ VALUES: list[dict[str, Any]] = [
     },
     {"prometheus": {"url": "http://prom:9090", "scrape_interval": "15s"}, "user": {"uid": 500}},
     {"roles": {"dcgm-exporter": {}}, "exporters": {}},
+    {"recipes": {"login": "login"}, "rollout": {"wave": "5%", "max_failures": 2, "test_job": "srun -w {node} true"}},
+    {
+        "artifacts": {
+            "dcgm-exporter": {
+                "version": "4.8.2-1",
+                "mode": "0755",
+                "x86_64": {"package": "x", "from": "/root/x.deb", "unchecked": True},
+            }
+        }
+    },
 ]
 
 
@@ -67,6 +77,9 @@ def test_every_setting_is_in_the_reference_and_its_word_in_the_template() -> Non
     assert rows["roles.<name>.priority"].default == "unset"
     assert rows["user.uid"].what == "a system user's number from 100 to 999"
     assert "exporters.<name>.cpu" in rows
+    assert rows["artifacts.<name>.version"].default == "required"
+    assert rows["artifacts.<name>.aarch64.from"].default == "unset"
+    assert (rows["artifacts.<name>.mode"].default, rows["rollout.wave"].default) == ("0755", "10%")
     assert all(row.doc.endswith(".") for row in rows.values())
     for path, row in rows.items():
         assert "<name>" in path or ".attach" in path or row.doc in template()

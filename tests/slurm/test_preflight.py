@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from bcm_jobstats.bcm.entities import WlmCluster
-from bcm_jobstats.simulator.imagetree import NO_NEW_FILES, UPDATE_EXCLUDES
+from bcm_jobstats.simulator.excludelists import DEFAULTS, rules
 from bcm_jobstats.site import load_site
 from bcm_jobstats.slurm import check_spool, preflight, reading
 from bcm_jobstats.slurm.findings import ERROR, NOTE, WARNING, Seen
@@ -34,7 +34,7 @@ def written(case: dict[str, Any], root: Path) -> Seen:
     site = root / "site.yaml"
     site.write_text(case.get("site", ""))
     wlm = WlmCluster("slurm", "slurm", ETC, case.get("version", SOUND["version"]))
-    return reading.look(load_site(site), wlm, root)
+    return reading.look(load_site(site), wlm, root, case.get("excludes", {}))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -57,8 +57,8 @@ def test_what_is_found(path: Path, tmp_path: Path) -> None:
 
 def test_what_is_taken_for_excluded_is() -> None:
     """bcm-facts §6: the simulator's imageupdate has the default lists."""
-    assert {f"{path}/*" for path in check_spool.EXCLUDED} - {*UPDATE_EXCLUDES, *NO_NEW_FILES} == {"/home/*"}
-    assert "/home" in UPDATE_EXCLUDES
+    told = rules("update", DEFAULTS["excludelistupdate"]).all
+    assert {f"- {path}/*" for path in check_spool.EXCLUDED} <= set(told)
 
 
 def test_every_check_finds_something_in_some_case(tmp_path: Path) -> None:

@@ -72,10 +72,12 @@ def test_the_files_of_a_node(tmp_path: Path) -> None:
         "/etc/systemd/system/jobstats-target.service": 0o644,
         "/etc/systemd/system/node_exporter.service": 0o644,
         "/etc/systemd/system/nvidia_gpu_exporter.service": 0o644,
+        "/etc/sysusers.d/bcm-jobstats.conf": 0o644,
         "/etc/tmpfiles.d/bcm-jobstats.conf": 0o644,
         "/usr/lib/bcm-jobstats/gpu-sweep": 0o755,
         "/usr/lib/bcm-jobstats/gpu-table": 0o755,
         "/usr/lib/bcm-jobstats/jobstats-target": 0o755,
+        "/usr/lib/bcm-jobstats/node-check": 0o755,
     }
     assert list(files) == sorted(files)
 
@@ -191,10 +193,12 @@ def test_a_node_gets_the_files_of_its_roles_only(tmp_path: Path) -> None:
         "/etc/systemd/system/jobstats-gpus.service",
         "/etc/systemd/system/jobstats-sweep.service",
         "/etc/systemd/system/jobstats-sweep.timer",
+        "/etc/sysusers.d/bcm-jobstats.conf",
         "/etc/tmpfiles.d/bcm-jobstats.conf",
         "/usr/lib/bcm-jobstats/gpu-sweep",
         "/usr/lib/bcm-jobstats/gpu-table",
         "/usr/lib/bcm-jobstats/jobstats-target",
+        "/usr/lib/bcm-jobstats/node-check",
     }
     assert one.binaries(["dcgm-exporter"]) == (("dcgm-exporter", "/usr/bin/dcgm-exporter"),)
     assert (one.payload([]), one.binaries([])) == ((), ())

@@ -19,7 +19,8 @@ from bcm_jobstats import data
 from bcm_jobstats.site import Site
 from bcm_jobstats.stack import Stack, load_definitions
 print(Path(data.__file__).parent)
-for file in Stack(Site(), load_definitions()).payload(["jobstats"]):
+stack = Stack(Site(), load_definitions())
+for file in stack.image_files(["jobstats"], stack.recipes["login"]):
     print(file.path, oct(file.mode), hash(file.content))
 """
 
@@ -49,4 +50,4 @@ def test_a_wheel_holds_what_a_checkout_holds(tmp_path: Path) -> None:
     assert from_wheel[0] == str(installed / "bcm_jobstats/data")
     assert from_checkout[0] == str(TOP / "bcm_jobstats/data")
     assert from_wheel[1:] == from_checkout[1:]
-    assert len(from_wheel) == 13
+    assert len(from_wheel) == 16

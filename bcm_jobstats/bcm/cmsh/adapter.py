@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Optional, TypeVar
 
 from bcm_jobstats.bcm import wlmsettings
-from bcm_jobstats.bcm.cmsh import answers, assignments, process, producers, reading, scripts, wlm
+from bcm_jobstats.bcm.cmsh import answers, assignments, producers, reading, scripts, wlm
 from bcm_jobstats.bcm.cmsh.scripts import FULL_NAME, AssignForm
+from bcm_jobstats.bcm.cmsh.talk import Talk
 from bcm_jobstats.bcm.entities import Cluster, GenericRole, Overlay, Place, Producer, Service, WlmCluster
-from bcm_jobstats.bcm.errors import CannotAssign, Refused, TimedOut, Unreachable, Unreadable
+from bcm_jobstats.bcm.errors import CannotAssign, Refused, Unreachable, Unreadable
 from bcm_jobstats.bcm.port import PROBE_ROLE
 
 T = TypeVar("T", Overlay, GenericRole, Service, Producer, WlmCluster)
-ATTEMPTS = 3
-"""Of a read whose connection was lost. A write is never repeated blindly: it is read back instead."""
 SLOW = 3600.0
 """Seconds that work on many nodes may take at least."""
 
 
-class CmshBcm:
+class CmshBcm(Talk):
     """BCM through cmsh: a fixed number of processes for each method, whatever the number of nodes."""
 
     name = "cmsh"
@@ -30,25 +29,23 @@ class CmshBcm:
 
     def __init__(self, cmsh: Path, timeout: float, options: Sequence[str] = ()) -> None:
         """`timeout` in seconds, for each cmsh process; `options` go to every one, such as a certificate."""
-        self.cmsh = cmsh
-        self.timeout = timeout
-        self.options = tuple(options)
+        super().__init__(cmsh, timeout, options)
         self._form: Optional[AssignForm] = None
 
     def read(self, roles: Collection[str] = (), *, every_node: bool = False) -> Cluster:
         """See the port. Three processes: the objects; settings of Slurm and what is assigned to objects; our roles'
         fields. One more when nodes carry one of `roles` and not the others."""
-        cluster = reading.objects(self._ask(reading.OBJECTS))
-        text = self._ask([*wlm.query(cluster.wlms), *assignments.query(cluster, roles, every_node=every_node)])
+        cluster = reading.objects(self.ask(reading.OBJECTS))
+        text = self.ask([*wlm.query(cluster.wlms), *assignments.query(cluster, roles, every_node=every_node)])
         cluster, text = wlm.read(cluster, text)
         cluster, left_over = assignments.read(cluster, text)
         if left_over:
-            text = self._ask(assignments.query_nodes(left_over))
+            text = self.ask(assignments.query_nodes(left_over))
             cluster, _ = assignments.read(cluster, text, of_nodes=True)
         wanted = reading.generic_roles(cluster)
         if not wanted:
             return cluster
-        fields = reading.role_fields(wanted, self._ask(reading.role_queries(wanted)))
+        fields = reading.role_fields(wanted, self.ask(reading.role_queries(wanted)))
         return reading.with_generic(cluster, fields)
 
     def save_overlay(self, before: Optional[Overlay], after: Overlay) -> Optional[Overlay]:
@@ -99,7 +96,7 @@ class CmshBcm:
         words = self._do(wlm.save(before, after))
 
         def found() -> WlmCluster:
-            told = wlm.of({before.name: before}, self._ask(wlm.query({before.name: before})))[0][before.name]
+            told = wlm.of({before.name: before}, self.ask(wlm.query({before.name: before})))[0][before.name]
             return replace(told, settings=wlmsettings.spelled_as(told.settings, after.settings))
 
         return self._took(f"wlm cluster {after.name}", after, found, words)
@@ -109,7 +106,7 @@ class CmshBcm:
         if self._form is None and self._assigns(where, role, FULL_NAME):
             self._form = FULL_NAME
         if self._form is None:
-            suggested = scripts.assign_forms(self._ask([*scripts.at(where, "roles"), "help assign"]))
+            suggested = scripts.assign_forms(self.ask([*scripts.at(where, "roles"), "help assign"]))
             self._form = next((form for form in suggested if self._assigns(where, role, form)), None)
         return self._form is not None
 
@@ -131,9 +128,9 @@ class CmshBcm:
 
     def producers(self) -> Mapping[str, Producer]:
         """See the port. Two processes."""
-        revisions = producers.names(self._ask(producers.LIST))
+        revisions = producers.names(self.ask(producers.LIST))
         wanted = [name for name in revisions if scripts.can_be_sent(name)]
-        return producers.producers(revisions, wanted, self._ask(producers.fields_query(wanted))) if wanted else {}
+        return producers.producers(revisions, wanted, self.ask(producers.fields_query(wanted))) if wanted else {}
 
     def save_producer(self, before: Optional[Producer], after: Producer) -> Optional[Producer]:
         """See the port."""
@@ -152,52 +149,26 @@ class CmshBcm:
 
     def service_states(self, nodes: Collection[str]) -> Mapping[str, Mapping[str, str]]:
         """See the port. One process, the nodes as ranges."""
-        return reading.service_states(self._ask(reading.status_query(nodes)), nodes)
+        return reading.service_states(self.ask(reading.status_query(nodes)), nodes)
 
     def _assigns(self, where: Place, role: str, form: AssignForm) -> bool:
         # Changes are local to the cmsh session until `commit` (bcm-facts §1.5); `refresh` drops them.
         there = scripts.at(where, "roles")
-        text = self._ask([*there, form.command(role), "home", *there, reading.LIST_NAMES, "home",
+        text = self.ask([*there, form.command(role), "home", *there, reading.LIST_NAMES, "home",
                           scripts.MODES[where.kind], "refresh"])  # fmt: skip
         return any(role == row.get("name") for table in answers.tables(text) for row in table)
 
     def _overlay(self, name: str) -> Optional[Overlay]:
-        return reading.overlays(self._ask([reading.LIST_OVERLAYS])).get(name)
+        return reading.overlays(self.ask([reading.LIST_OVERLAYS])).get(name)
 
     def _role(self, where: Place, name: str) -> Optional[GenericRole]:
-        if name not in reading.names(self._ask([*scripts.at(where, "roles"), reading.LIST_NAMES])):
+        if name not in reading.names(self.ask([*scripts.at(where, "roles"), reading.LIST_NAMES])):
             return None
         wanted = [(where, name)]
-        return reading.role_fields(wanted, self._ask(reading.role_queries(wanted)))[where, name]
+        return reading.role_fields(wanted, self.ask(reading.role_queries(wanted)))[where, name]
 
     def _service(self, where: Place, name: str) -> Optional[Service]:
-        return reading.services(self._ask([*scripts.at(where, "services"), reading.LIST_SERVICES])).get(name)
-
-    def _ask(self, commands: Sequence[str]) -> str:
-        """Output of a reading script, events taken out. `main versioninfo` at its end proves that all of it arrived."""
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
-
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Unreachable) and not isinstance(error, TimedOut)),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential(multiplier=0.2, max=2),
-            reraise=True,
-        )
-        return retrying(self._ask_once, commands)
-
-    def _ask_once(self, commands: Sequence[str]) -> str:
-        answer = self._run([*commands, "home", "main versioninfo"])
-        text = answers.without_events(answer.text)
-        if answers.version(text) is None:
-            raise Unreachable(
-                "CMDaemon",
-                f"cmsh got no complete answer: {answer.last_words()}",
-                "Check CMDaemon (systemctl status cmd) and cmsh's certificate, then run the command again.",
-            )
-        return text
-
-    def _run(self, commands: Sequence[str], least: float = 0.0, *, write: bool = False) -> process.Answer:
-        return process.run(self.cmsh, commands, max(self.timeout, least), write=write, options=self.options)
+        return reading.services(self.ask([*scripts.at(where, "services"), reading.LIST_SERVICES])).get(name)
 
     def _do(self, commands: Sequence[str]) -> str:
         """Run a writing script once. What it did is found out by reading back; here only its words are kept."""

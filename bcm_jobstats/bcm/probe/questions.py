@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from bcm_jobstats.bcm import capabilities as doubts
 from bcm_jobstats.bcm.capabilities import Capability
-from bcm_jobstats.bcm.probe import by_cmsh, by_json, by_roles
+from bcm_jobstats.bcm.probe import by_cmsh, by_images, by_json, by_roles
 from bcm_jobstats.bcm.probe.answer import UNKNOWN, Answer, Question
 from bcm_jobstats.bcm.probe.prober import Prober
 from bcm_jobstats.errors import JobstatsError
 
-QUESTIONS: dict[Capability, Question] = {**by_cmsh.QUESTIONS, **by_roles.QUESTIONS, **by_json.QUESTIONS}
+QUESTIONS: dict[Capability, Question] = {
+    **by_cmsh.QUESTIONS,
+    **by_roles.QUESTIONS,
+    **by_images.QUESTIONS,
+    **by_json.QUESTIONS,
+}
 
 
 def ask(prober: Prober) -> Iterator[tuple[Capability, Answer]]:

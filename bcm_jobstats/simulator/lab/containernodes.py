@@ -9,18 +9,31 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from bcm_jobstats.simulator.imagetree import INSTALL_EXCLUDES, UPDATE_EXCLUDES, sync
+from bcm_jobstats.simulator.excludelists import Rules
 from bcm_jobstats.simulator.lab import machines
 from bcm_jobstats.simulator.lab.container import Container, ContainerError
 from bcm_jobstats.simulator.lab.controlgroups import ControlGroups
 from bcm_jobstats.simulator.lab.disks import MountError
 from bcm_jobstats.simulator.lab.systemd import ContainerSystemd
 from bcm_jobstats.simulator.lab.trees import Trees
-from bcm_jobstats.simulator.noderunner import ServiceState, SimulatedNode, Wish
+from bcm_jobstats.simulator.noderunner import (
+    AUTO,
+    FULL,
+    INSTALL,
+    UPDATE,
+    Install,
+    ServiceState,
+    SimulatedNode,
+    Synced,
+    Wish,
+)
 from bcm_jobstats.simulator.orphanguard import OrphanGuard
 from bcm_jobstats.simulator.servicecare import ServiceCare
+from bcm_jobstats.simulator.treesync import changed, sync_tree
 
 _MOST_THREADS = 32
+OWN = "/etc/machine-id"
+"""What each simulated node makes for itself at boot, and would lose by an imageupdate: systemd cannot do without."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -101,9 +114,9 @@ class ContainerNodes:
             machines.write_hosts(self._trees.directory, self._addresses, self._head)
             self._trees.remove_node(node)
 
-    def boot(self, nodes: Collection[str], image: Path) -> list[str]:
+    def boot(self, nodes: Collection[str], image: Path, install: Install = INSTALL) -> list[str]:
         """Provision nodes from `image` and start them, see NodeRunner; the head node's tree is its own."""
-        done = self._each(nodes, lambda node: self._boot(node, image))
+        done = self._each(nodes, lambda node: self._boot(node, image, install))
         return [name for name, up in done.items() if up]
 
     def boot_head(self) -> None:
@@ -112,15 +125,13 @@ class ContainerNodes:
         machines.furnish(self._trees.directory, head.name)
         head.container.boot()
 
-    def _boot(self, node: _Node, image: Path) -> bool:
+    def _boot(self, node: _Node, image: Path, install: Install) -> bool:
         with node.care.lock:
             node.care.forget()
             node.container.halt()
             root = self._trees.node(node.name)
             try:
-                if not self._trees.lay_node(node.name, image):
-                    differing = self._trees.differing(node.name, image)
-                    sync(image, root, dry_run=False, excludes=INSTALL_EXCLUDES, differing=differing)
+                self._install(node.name, image, install)
                 machines.furnish(root, node.name)
                 node.container.boot()
             except (ContainerError, MountError, OSError) as error:
@@ -128,6 +139,15 @@ class ContainerNodes:
                 self._tell(f"{node.name}: did not boot: {str(error).splitlines()[0]}")
                 return False
         return True
+
+    def _install(self, name: str, image: Path, install: Install) -> None:
+        """Make the tree of a node; an empty disk becomes a copy of the image's layer, which is fast."""
+        if install.mode == FULL:
+            self._trees.remove_node(name)
+        whole = install.mode == FULL or not self._trees.laid(name)
+        if not self._trees.lay_node(name, image) and (whole or install.mode == AUTO):
+            rules, differing = install.full if whole else install.sync, self._trees.differing(name, image)
+            sync_tree(image, self._trees.node(name), rules, differing=differing)
 
     def settle(self, wanted: Mapping[str, Mapping[str, Wish]]) -> list[str]:
         """Start and stop services so that `wanted` holds; see NodeRunner."""
@@ -143,19 +163,22 @@ class ContainerNodes:
         """Do start, stop, restart or reset; see NodeRunner."""
         return node in self._nodes and self._nodes[node].care.act(action, service)
 
-    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool) -> dict[str, list[str]]:
+    def update(self, nodes: Collection[str], image: Path, *, dry_run: bool, rules: Rules = UPDATE) -> dict[str, Synced]:
         """Sync `image` to running nodes; see NodeRunner."""
-        return self._each(nodes, lambda node: self._update(node, image, dry_run))
+        return self._each(nodes, lambda node: self._update(node, image, rules, dry_run=dry_run))
 
-    def _update(self, node: _Node, image: Path, dry_run: bool) -> list[str]:
+    def _update(self, node: _Node, image: Path, rules: Rules, *, dry_run: bool) -> Synced:
         with node.care.lock:
             root = self._trees.node(node.name)
             differing = self._trees.differing(node.name, image)
-            changed = sync(image, root, dry_run=dry_run, excludes=UPDATE_EXCLUDES, differing=differing)
-            if changed and not dry_run:
+            try:
+                lines = sync_tree(image, root, rules.sparing(OWN), dry_run=dry_run, differing=differing)
+            except OSError as error:
+                return Synced(error=str(error))
+            if changed(lines) and not dry_run:
                 node.systemd.reload()
                 node.care.check()
-        return changed
+        return Synced(tuple(lines))
 
     def shell(self, node: str, line: str, seconds: float) -> str | None:
         """Run a shell line as root on a node; what it printed, None when the node is off."""

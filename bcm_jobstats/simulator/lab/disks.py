@@ -19,8 +19,8 @@ _SOURCE = "bcm-simulator"
 """How the table of mounts names our overlays."""
 
 
-class MountError(Exception):
-    """A file system cannot be mounted or unmounted."""
+class MountError(OSError):
+    """A file system cannot be mounted, unmounted or filled."""
 
 
 def mounts_below(directory: Path) -> list[Path]:
@@ -48,6 +48,11 @@ def bind(source: Path, point: Path) -> None:
     """Show the directory `source` at `point` too. `source` may be an open descriptor, of what a mount has hidden."""
     point.mkdir(parents=True, exist_ok=True)
     _run("mount", "--no-canonicalize", "--bind", str(source), str(point))
+
+
+def share(point: Path) -> None:
+    """Have mounts below `point` appear in containers too that were booted from it before."""
+    _run("mount", "--make-shared", str(point))
 
 
 def unmount_below(directory: Path) -> None:

@@ -34,6 +34,20 @@ done
 echo "{tool}: no python3 for the simulated {tool}" >&2
 exit 127
 """
+CHROOT = "usr/sbin/cm-chroot-sw-img"
+"""Its place is an assumption; that it mounts proc and others in an image and leads into it is not (bcm-facts §6)."""
+_CHROOT = """\
+#!/bin/sh
+# SIMULATED cm-chroot-sw-img: a shell in a software image; what it mounts there is gone with it.
+test -d "$1/proc" || { echo "cm-chroot-sw-img: no software image: $1" >&2; exit 1; }
+exec unshare --mount --propagation private sh -c '
+    set -e
+    mount -t proc proc "$1/proc"
+    for place in sys dev; do mount --rbind "/$place" "$1/$place"; done
+    mount -t tmpfs tmpfs "$1/run"
+    exec chroot "$1" /bin/sh
+' sh "$1"
+"""
 
 
 def seed_image(root: Path, slurm_etc: str) -> None:
@@ -56,6 +70,7 @@ def seed_head(root: Path, head: str, slurm_etc: str) -> None:
     python = shlex.quote(sys.executable)
     for tool in TOOLS:
         _place(root / "usr/bin" / tool, _TOOL.format(tool=tool, python=python, client=_CLIENT, head=head), 0o755)
+    _place(root / CHROOT, _CHROOT, 0o755)
     for unit, text in HEAD_DROPINS.items():
         _place(root / f"etc/systemd/system/{unit}.d/99-lab.conf", text)
 

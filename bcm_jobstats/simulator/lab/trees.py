@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
-from bcm_jobstats.simulator.imagetree import Differing
 from bcm_jobstats.simulator.lab import disks
 from bcm_jobstats.simulator.lab.bases import Bases
+from bcm_jobstats.simulator.treesync import Differing
 
 DISKS = "disks"
 IMAGES = "cm/images"
@@ -40,6 +40,7 @@ class Trees:
         held = {name: os.open(self.directory / name, os.O_PATH | os.O_DIRECTORY) for name in _KEPT}
         try:
             disks.mount_overlay(self.directory, [self._bases.head, self._bases.node], self.disks / "head")
+            disks.share(self.directory)  # an image that is cloned later is mounted below it
             for name, handle in held.items():
                 disks.bind(Path(f"/proc/{os.getpid()}/fd/{handle}"), self.directory / name)
         finally:
@@ -71,12 +72,17 @@ class Trees:
         (self.image_disk(path) / _MADE).touch()
 
     def clone(self, source: Path, target: Path) -> None:
-        """Make `target` a copy of the image `source`: its layer is copied, or its files where it has none."""
+        """Make `target` a copy of the image `source`: its layer is copied, or its files where it has none.
+
+        OSError when that breaks off, as on a full disk; what is there of it stays.
+        """
         if not source.is_dir():
             return
         if self.image_disk(source).is_dir() and not target.exists():
-            disks.copy_tree(self.image_disk(source) / "upper", self.image_disk(target) / "upper")
-            self._mount_image(target)
+            try:
+                disks.copy_tree(self.image_disk(source) / "upper", self.image_disk(target) / "upper")
+            finally:  # what there is of a copy that broke off can be seen, until the lab starts again
+                self._mount_image(target)
             (self.image_disk(target) / _MADE).touch()
         else:
             disks.copy_tree(source, target)
@@ -95,6 +101,10 @@ class Trees:
     def node(self, name: str) -> Path:
         """The root of a node."""
         return self.directory / NODES / name
+
+    def laid(self, name: str) -> bool:
+        """Whether a node has a disk that is whole."""
+        return (self.disks / NODES / name / _MADE).exists()
 
     def lay_node(self, name: str, image: Path) -> bool:
         """Mount the disk of a node. A new one holds the image `image` after that: True; else False."""

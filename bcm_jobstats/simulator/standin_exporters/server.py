@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: standin_exporters {'|'.join(KINDS)} [flags]\n")
         return 64
     kind, options = arguments[0], read_options(arguments[1:])
-    if "version" in options:
+    if options.keys() & {"version", "h"}:  # nvidia_gpu_exporter knows no --version
         sys.stdout.write(version(kind))
         return 0
     unknown = sorted(set(options) - CGROUP_FLAGS) if kind == "cgroup_exporter" else []

@@ -1,0 +1,97 @@
+"""A conversation with cmsh: questions that are asked again, orders that are given once (bcm-facts §1.1, §1.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcm_jobstats.bcm.cmsh import answers, process
+from bcm_jobstats.bcm.errors import TimedOut, Unreachable, Unreadable
+
+ATTEMPTS = 3
+"""Of a question whose connection was lost. An order is never repeated blindly: it is read back instead."""
+END = ("home", "main versioninfo")
+"""At the end of every script: its answer proves that all of the script was run and all that was said arrived."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What cmsh said to an order, without events and without the proof at its end."""
+
+    text: str
+    complete: bool
+    """Whether the proof arrived: with `--quit` cmsh ends at the first error, and so does a lost connection."""
+
+    @property
+    def words(self) -> str:
+        """A validation table's messages, or all that was said, as one line for an error message."""
+        told = answers.refusal(self.text) or " / ".join(line.strip() for line in self.text.splitlines() if line.strip())
+        return told or "cmsh said nothing"
+
+
+class Talk:
+    """cmsh with a time limit and a certificate."""
+
+    def __init__(self, cmsh: Path, timeout: float, options: Sequence[str] = ()) -> None:
+        """`timeout` in seconds, for each cmsh process; `options` go to every one, such as a certificate."""
+        self.cmsh, self.timeout, self.options = cmsh, timeout, tuple(options)
+
+    def ask(self, commands: Sequence[str]) -> str:
+        """The answer to a reading script, with the version at its end. Raises Unreachable when none is complete."""
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, Unreachable) and not isinstance(error, TimedOut)),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential(multiplier=0.2, max=2),
+            reraise=True,
+        )
+        return retrying(self._ask_once, commands)
+
+    def lines(self, commands: Sequence[str]) -> list[str]:
+        """The lines of the answer to a reading script, as they are, without the version at its end."""
+        return _body(self.ask(commands)).split("\n")
+
+    def told(self, subject: str, commands: Sequence[str]) -> str:
+        """The answer to a reading script whose form is free, so that an error could be taken for it: the script ends
+        at the first one. Raises Unreadable with cmsh's words."""
+        said = self.order(commands)
+        for _ in range(ATTEMPTS - 1):
+            said = said if said.complete else self.order(commands)
+        if not said.complete:
+            raise Unreadable(subject, f"cmsh does not tell it: {said.words}", "Ask for it in cmsh by hand.")
+        return said.text
+
+    def order(self, commands: Sequence[str], least: float = 0.0, *, stop: bool = True) -> Said:
+        """Run a script once; with `stop` it ends at the first error. Raises Unreachable when cmsh cannot be started
+        or gives no answer within the timeout, or `least` seconds if that is more."""
+        text = answers.without_events(self._run([*commands, *END], least, write=stop).text)
+        return Said(_body(text), answers.version(text) is not None)
+
+    def attempt(self, commands: Sequence[str], least: float = 0.0) -> Said:
+        """An order that is read back: a cmsh that gave no answer is one more that is not complete."""
+        try:
+            return self.order(commands, least)
+        except Unreachable as error:
+            return Said(f"{error.subject} {error.cause}", complete=False)
+
+    def _ask_once(self, commands: Sequence[str]) -> str:
+        answer = self._run([*commands, *END])
+        text = answers.without_events(answer.text)
+        if answers.version(text) is None:
+            raise Unreachable(
+                "CMDaemon",
+                f"cmsh got no complete answer: {answer.last_words()}",
+                "Check CMDaemon (systemctl status cmd) and cmsh's certificate, then run the command again.",
+            )
+        return text
+
+    def _run(self, commands: Sequence[str], least: float = 0.0, *, write: bool = False) -> process.Answer:
+        return process.run(self.cmsh, commands, max(self.timeout, least), write=write, options=self.options)
+
+
+def _body(text: str) -> str:
+    """What stands before the version at the end."""
+    before, heading, _ = text.rpartition(answers.VERSION_HEADING)
+    return before if heading else text
