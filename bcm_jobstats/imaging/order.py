@@ -84,7 +84,9 @@ def of(
         cause = f"image {record.image} was begun from {record.source}, which is not what is asked for now"
         remedy = f"Roll it out (bcm-jobstats image rollout {category}), or give it up: {back}"
         raise CannotBuild(f"category {category}", cause, remedy)
-    return Order(category, source, record.image, clones=record.stage == CLONING, former=record)
+    # Somebody may have removed it in cmsh: it is made anew.
+    clones = record.stage == CLONING or record.image not in cluster.images
+    return Order(category, source, record.image, clones=clones, former=record)
 
 
 def _new(cluster: Cluster, records: Mapping[str, Record], root: Path, source: str, to: Optional[str]) -> str:

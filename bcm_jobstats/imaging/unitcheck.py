@@ -18,6 +18,8 @@ from bcm_jobstats.imaging.trees import Tree
 PROGRAM = "systemd-analyze"
 SECONDS = 60.0
 _SYSTEMS = ("usr/lib/systemd/system", "lib/systemd/system")
+_FIRST = "sysinit.target"
+"""Which every unit wants without saying so."""
 _UNIT = re.compile(r"\S*\.(service|timer|socket|target|path|mount|slice)\b")
 Said = Mapping[str, Sequence[str]]
 """unit's path -> what is wrong with it."""
@@ -27,8 +29,8 @@ def verify(tree: Tree, head: Path, units: Sequence[str]) -> tuple[Said, str]:
     """What is wrong with units, by their paths in the image; or a reason why that cannot be told."""
     if not units:
         return {}, "there is none"
-    if not any((tree.root / place).is_dir() for place in _SYSTEMS):
-        return {}, "the image has no systemd"
+    if not any((tree.root / place / _FIRST).exists() for place in _SYSTEMS):
+        return {}, "the image has no systemd of its own"
     own = elf.inside(tree.root, f"/usr/bin/{PROGRAM}")
     if own and os.geteuid() == 0 and elf.machine(own) == platform.machine():
         try:

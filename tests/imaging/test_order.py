@@ -64,6 +64,12 @@ def test_what_was_begun_goes_on(stage: str, clones: bool, tmp_path: Path) -> Non
         decide(cluster("another", "dgx-image", "mine"), tmp_path, record)
 
 
+@pytest.mark.parametrize("stage", [BUILDING, BUILT])
+def test_an_image_that_somebody_removed_is_made_anew(stage: str, tmp_path: Path) -> None:
+    found = decide(cluster("dgx-image"), tmp_path, Record("dgx", "dgx-image", "mine", stage))
+    assert (found.target, found.clones) == ("mine", True)
+
+
 @pytest.mark.parametrize("stage", [ROLLING, RETURNING])
 def test_during_a_rollout_nothing_is_built(stage: str, tmp_path: Path) -> None:
     with pytest.raises(CannotBuild, match="being rolled out or taken back"):

@@ -174,7 +174,7 @@ def test_in_a_whole_image_units_are_verified_and_programs_are_run(real: Image) -
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 def test_units_of_an_image_that_cannot_be_run_are_verified_by_this_machines_systemd(image: Image) -> None:
     """Its own systemd-analyze is there, and for a processor that nobody has here."""
-    (image.tree.root / "usr/lib/systemd/system").mkdir(parents=True)
+    image.put("/usr/lib/systemd/system/sysinit.target", b"")
     image.put("/usr/bin/systemd-analyze", ELF + b"\xf3\0")
     image.put("/usr/local/bin/there", b"#!/bin/sh\n").chmod(0o755)
     good = b"[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/local/bin/there\n"
@@ -188,7 +188,7 @@ def test_units_of_an_image_that_cannot_be_run_are_verified_by_this_machines_syst
 def test_a_systemd_that_does_not_come_to_the_units_says_nothing_good(
     image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (image.tree.root / "usr/lib/systemd/system").mkdir(parents=True)
+    image.put("/usr/lib/systemd/system/sysinit.target", b"")
     image.ours("/etc/systemd/system/x.service", b"[Service]\nExecStart=/bin/true\n")
     program = tmp_path / "bin/systemd-analyze"
     program.parent.mkdir(exist_ok=True)
