@@ -53,7 +53,7 @@ def forget(where: Deployment, record: Record, *, remove_image: bool) -> list[str
         for address in where.originals.all():
             if address.partition(".")[2].startswith(f"{record.image}:"):
                 where.originals.release(address)
-    where.records.remove(record.category)
+    where.records.end(record)
     where.refresh()
     if record.source in where.cluster.images:
         forget_pushed(where, record.category, tree_of(where, record.source))

@@ -108,7 +108,7 @@ def finish(where: Deployment, rolling: Rolling, tell: Callable[[str], None]) -> 
         means.change("use", lambda: means.work.use(given, ""))
     means.guard()
     if record.source == record.image:
-        where.records.remove(category)  # there is no way back to keep open
+        where.records.end(record)  # there is no way back to keep open
     else:
         where.records.save(record.at(DONE))
     where.refresh()

@@ -119,11 +119,7 @@ class Builder:
         for address in self.originals.all():
             if address.partition(".")[2].startswith(f"{self.order.target}:"):
                 self.originals.release(address)
-        former = self.order.former
-        if former and not former.unfinished:
-            self.records.save(former)
-        else:
-            self.records.remove(self.order.category)
+        self.records.end(self.order.record(CLONING))
 
     def _given_up(self, error: JobstatsError) -> DiskFull:
         self.abandon()

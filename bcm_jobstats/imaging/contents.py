@@ -62,7 +62,7 @@ def of_category(stack: Stack, placed: Sequence[Placement], cluster: Cluster, cat
 def left_alone(records: Collection[Record], wanted: Collection[str]) -> set[str]:
     """Images that `apply` does not look into: those to which a rollout can go back, unless nodes want something of
     them (`wanted`), and those that are being built or rolled out."""
-    clones = [record for record in records if record.source != record.image]
+    clones = [one for record in records for one in record.chain if one.source != one.image]
     former = {record.source for record in clones if record.unfinished or record.source not in wanted}
     return former | {record.image for record in clones if record.unfinished}
 

@@ -46,7 +46,7 @@ class Grab(Order):
 
     def record(self, stage: str) -> Record:
         """The record of this grab, by which its image is rolled out."""
-        return Record(self.category, self.home, self.target, stage)
+        return Record(self.category, self.home, self.target, stage, before=self.before(self.home))
 
     @property
     def grabbing(self) -> bool:
@@ -171,7 +171,8 @@ def _refuse_used(cluster: Cluster, records: Mapping[str, Record], to: str) -> No
     """A grab wipes the image: one that somebody has, or would go back to, is never the target."""
     users = [f"category {one.name}" for one in cluster.categories.values() if one.image == to]
     users += [f"node {one.name}" for one in cluster.nodes.values() if cluster.image_of(one) == to and one.image]
-    users += [f"the way back of category {one.category}" for one in records.values() if one.source == to]
+    ways = [one for record in records.values() for one in record.chain]
+    users += [f"the way back of category {one.category}" for one in ways if one.source == to]
     if users:
         more = f" and {len(users) - 2} more" if len(users) > 2 else ""
         cause = f"is used by {', '.join(users[:2])}{more}, and a grab wipes it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Optional
@@ -45,7 +45,16 @@ class Order:
 
     def record(self, stage: str) -> Record:
         """The record of this build."""
-        return Record(self.category, self.source, self.target, stage)
+        return Record(self.category, self.source, self.target, stage, before=self.before(self.source))
+
+    def before(self, source: str) -> Optional[Record]:
+        """The rollout that brought the category to `source`; of its nodes those that have something to get back."""
+        former = self.former
+        if former is None or former.unfinished:
+            return former.before if former else None
+        if former.image != source:
+            return None  # somebody gave the category another image since
+        return replace(former, nodes={name: node for name, node in former.nodes.items() if node.former})
 
 
 def image_of(cluster: Cluster, category: str) -> str:

@@ -31,7 +31,8 @@ class NodeRecord:
 @dataclass(frozen=True)
 class Record:
     """The image built for a category. `source` is the image that the category had, and the same as `image` when it was
-    changed in place; `digest` is that of the image's manifest when its build ended."""
+    changed in place; `digest` is that of the image's manifest when its build ended. `before`: the rollout that brought
+    the category to `source`, to which a way back leads too."""
 
     category: str
     source: str
@@ -39,6 +40,12 @@ class Record:
     stage: str
     digest: str = ""
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
+    before: Optional[Record] = None
+
+    @property
+    def chain(self) -> tuple[Record, ...]:
+        """This record and those before it."""
+        return (self, *(self.before.chain if self.before else ()))
 
     @property
     def unfinished(self) -> bool:
@@ -65,7 +72,7 @@ class Records:
         manifest = self._manifest()
         try:
             return {category: _record(category, told) for category, told in sorted(manifest.images.items())}
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             cause = f"has a record of an image that cannot be read ({error})"
             remedy = "Restore it from backup, or take `images` out of it."
             raise BadManifest(str(manifest.file), cause, remedy) from error
@@ -88,6 +95,13 @@ class Records:
             manifest.drop_parents()
             manifest.save()
 
+    def end(self, record: Record) -> None:
+        """A record has served its purpose: the one before it counts again, if there is one."""
+        if record.before:
+            self.save(record.before)
+        else:
+            self.remove(record.category)
+
     def _manifest(self) -> Manifest:
         return Manifest(self.shared.root, self.shared.manifest)
 
@@ -96,4 +110,5 @@ def _record(category: str, told: Mapping[str, Any]) -> Record:
     nodes = {name: NodeRecord(**node) for name, node in told["nodes"].items()}
     if told["stage"] not in STAGES:
         raise ValueError(f"no stage {told['stage']!r}")
-    return Record(category, told["source"], told["image"], told["stage"], told["digest"], nodes)
+    before = _record(category, told["before"]) if told.get("before") else None
+    return Record(category, told["source"], told["image"], told["stage"], told["digest"], nodes, before)
