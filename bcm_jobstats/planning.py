@@ -16,15 +16,18 @@ from bcm_jobstats.enable.resources import desired as enablement
 from bcm_jobstats.imaging import contents, excludelist, payload, updates
 from bcm_jobstats.imaging.contents import Content
 from bcm_jobstats.imaging.lines import LineProvider
+from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.packages import PackageProvider
 from bcm_jobstats.imaging.programs import ProgramProvider
 from bcm_jobstats.imaging.trees import Tree, TreeProvider
 from bcm_jobstats.imaging.update import UpdateProvider
 from bcm_jobstats.monitoring.targets import FormerTargetsProvider, TargetsProvider
 from bcm_jobstats.plan import planner
-from bcm_jobstats.plan.model import Plan
+from bcm_jobstats.plan.model import CREATE, Plan
 from bcm_jobstats.plan.resource import Former, Provider, Resource
 from bcm_jobstats.slurm import resources as slurm
+
+ROLL_BACK = "First go back from the image that was built: bcm-jobstats image rollback CATEGORY."
 
 
 def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
@@ -34,6 +37,7 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
     trees = where.image_trees(every=destroy)
     shared = payload.shared_tree(where.root)
     wanted = () if destroy else [role.name for role in where.stack.roles()]
+    holding = updates.images_of_categories(cluster, trees) if destroy else None
     return [
         role_provider(50, 0, bcm, cluster),
         service_provider(50, 0, bcm, cluster),
@@ -42,7 +46,7 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
         FormerTargetsProvider(90, 95, shared, where.targets),
         *_in_images(where, trees),
         _exclude_lists(where, shared),
-        UpdateProvider(30, 30, bcm, cluster, shared),
+        UpdateProvider(30, 30, bcm, cluster, shared, holding=holding),
         HeadFileProvider(60, 15, bcm, cluster, where.root, there=where.other_head),
         producer_provider(55, 3, bcm, where.producers),
         _shared_hooks(where),
@@ -79,13 +83,15 @@ def _shared_hooks(where: Deployment) -> TreeProvider:
 
 def for_image(where: Deployment, category: str, tree: Tree, *, adopt: bool = False, clone: bool = True) -> Plan:
     """What `image build` would change in an image that is for a category. All that is in a `clone` is ours to change;
-    on shared storage, and in an image in use, only with `adopt`."""
+    on shared storage, and in an image in use, only with `adopt`. Hooks on shared storage run on every node at once: for
+    a clone those that lack are added, and `apply` changes the others."""
     content = contents.of_category(where.stack, where.placed(), where.cluster, category)
     wanted: dict[str, Content] = {**where.wanted, tree.name: content}
     version, originals = where.cluster.version, where.originals.all()
     hooks = payload.shared_hooks(where.stack, wanted, payload.shared_tree(where.root), version)
     files = payload.of_image(where.stack, tree, content, version, where.supplied)
     first = planner.make([_shared_hooks(where)], hooks, adopt=adopt, originals=originals)
+    first = replace(first, changes=tuple(one for one in first.changes if one.action == CREATE or not clone))
     then = planner.make(_in_images(where, [tree]), files, adopt=adopt or clone, originals=originals)
     return replace(
         then,
@@ -177,7 +183,19 @@ def for_rollback(where: Deployment, number: Optional[int], *, adopt: bool = Fals
         plan = planner.towards(kinds, {**targets, **registered}, adopt=adopt)
     last = max(generation.number for generation in where.generations.all())
     about = _about(where, generation=str(number or last), adopt="yes" if adopt else "no")
-    return replace(plan, purpose="rollback", notes=(*slurm.notes(plan), *_sync_note(plan)), about=about)
+    notes = (*slurm.notes(plan), *_sync_note(plan))
+    return replace(plan, purpose="rollback", notes=notes, problems=tuple(_still_linked(where, plan)), about=about)
+
+
+def _still_linked(where: Deployment, plan: Plan) -> Iterator[str]:
+    """Hooks that would go although an image that was built since has links to them: BCM's prolog would fail."""
+    gone = {change.name.partition(":")[2] for change in plan.changes if change.kind == "hook" and change.after is None}
+    removed = {change.address for change in plan.changes if change.after is None}
+    for tree in where.image_trees(every=True) if gone else ():
+        for path, entry in Manifest(tree.root, tree.manifest).entries.items():
+            if entry.get("target") in gone and f"file.{tree.name}:{path}" not in removed:
+                yield f"hook {entry['target']} would go, and software image {tree.name} has a link to it\n  {ROLL_BACK}"
+                return
 
 
 def _by_hand(where: Deployment, plan: Plan) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -49,7 +50,7 @@ def metrics(simulator: Simulator, node: str, port: int) -> str:
     try:
         with urllib.request.urlopen(f"http://{simulator.addresses()[node]}:{port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
-    except OSError:
+    except (OSError, http.client.HTTPException):  # it is stopped in the middle of its answer
         return ""
 
 

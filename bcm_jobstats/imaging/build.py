@@ -84,7 +84,8 @@ class Builder:
             raise
 
     def check(self, clone: Tree) -> None:
-        """NotWhole, or DiskFull, when the clone is not as its source; then it is removed."""
+        """NotWhole, or DiskFull, when the clone is not as its source; then it is removed. What an administrator had in
+        the source before we took it over is kept for the clone too."""
         lacking = clonecheck.differences(self.source.root, clone.root)
         if lacking:
             full = self._full()
@@ -93,6 +94,11 @@ class Builder:
                 raise self._disk_full(lacking[0])
             remedy = "See BCM's events of that time, then run the command again."
             raise NotWhole(f"clone {self.order.target}", f"was not whole and was removed: {'; '.join(lacking)}", remedy)
+        for address, state in self.originals.all().items():
+            kind, _, name = address.partition(".")
+            image, _, path = name.partition(":")
+            if image == self.order.source:
+                self.originals.hold(f"{kind}.{self.order.target}:{path}", state)
 
     def fill(
         self, plan: Plan, providers: Sequence[Provider], tree: Tree, journal: Journal, progress: Progress

@@ -20,21 +20,36 @@ class UpdateProvider:
     each service of the files it runs with; a service whose digest changes is restarted.
 
     The record is on shared storage and is written after the nodes were updated, so that a run that is killed between
-    the image and its nodes is completed by the next.
+    the image and its nodes is completed by the next. `holding`: images by category; nodes of one that holds something
+    of ours have it too, whatever the record says: they got it at a boot, or by a rollout that did not reach its end.
     """
 
     kind = "imageupdate"
 
-    def __init__(self, rank: int, rank_down: int, bcm: Bcm, cluster: Cluster, shared: Tree) -> None:
+    def __init__(
+        self,
+        rank: int,
+        rank_down: int,
+        bcm: Bcm,
+        cluster: Cluster,
+        shared: Tree,
+        *,
+        holding: Optional[Mapping[str, Collection[Tree]]] = None,
+    ) -> None:
         self.rank, self.rank_down = rank, rank_down
         self.bcm = bcm
         self.running = {node.category for node in cluster.nodes.values() if node.is_up}
         self.shared = shared
+        self.holding = holding or {}
 
     def read(self, names: Collection[str]) -> Mapping[str, Found]:
         """See Provider."""
         pushed = Manifest(self.shared.root, self.shared.manifest).pushed
-        return {category: Found(digests, ours=True) for category, digests in pushed.items()}
+        found = {category: Found(digests, ours=True) for category, digests in pushed.items()}
+        for category, trees in self.holding.items():
+            if category not in found and any(Manifest(tree.root, tree.manifest).entries for tree in trees):
+                found[category] = Found({PAYLOAD: "unknown"}, ours=True)
+        return found
 
     def write(self, name: str, before: Optional[State], after: State) -> None:
         """See Provider."""

@@ -33,6 +33,15 @@ def desired(
         yield Resource("imageupdate", category, digests, triggers=under, whole=True)
 
 
+def images_of_categories(cluster: Cluster, trees: Sequence[Tree]) -> dict[str, list[Tree]]:
+    """Category -> the images that its nodes have."""
+    used: dict[str, set[str]] = {}
+    for node in cluster.nodes.values():
+        if node.category and not node.is_head:
+            used.setdefault(node.category, set()).add(cluster.image_of(node) or "")
+    return {category: [tree for tree in trees if tree.name in names] for category, names in sorted(used.items())}
+
+
 def as_recorded(shared: Tree, held: Collection[str]) -> Iterator[Resource]:
     """The updates that were made of categories that are not to be updated now: nothing changes about them."""
     pushed = Manifest(shared.root, shared.manifest).pushed

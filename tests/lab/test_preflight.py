@@ -137,4 +137,4 @@ def test_what_is_found_goes_when_it_is_mended(lab: Lab) -> None:
     lab.site("job_map: {numbers: minor}\n")
     file.write_text(re.sub("(?m)^ProctrackType=.*", "ProctrackType=proctrack/cgroup", file.read_text()))
     file.write_text(re.sub("(?m)^TaskPlugin=.*", "TaskPlugin=task/affinity,task/cgroup", file.read_text()))
-    assert lab.ok("doctor").out == "19 checks, no problem found.\n"
+    assert lab.ok("doctor").out == "20 checks, no problem found.\n"
