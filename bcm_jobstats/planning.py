@@ -23,7 +23,7 @@ from bcm_jobstats.imaging.trees import Tree, TreeProvider
 from bcm_jobstats.imaging.update import UpdateProvider
 from bcm_jobstats.monitoring.targets import FormerTargetsProvider, TargetsProvider
 from bcm_jobstats.plan import planner
-from bcm_jobstats.plan.model import CREATE, Plan
+from bcm_jobstats.plan.model import ADOPT, CREATE, Plan
 from bcm_jobstats.plan.resource import Former, Provider, Resource
 from bcm_jobstats.slurm import resources as slurm
 
@@ -91,7 +91,11 @@ def for_image(where: Deployment, category: str, tree: Tree, *, adopt: bool = Fal
     hooks = payload.shared_hooks(where.stack, wanted, payload.shared_tree(where.root), version)
     files = payload.of_image(where.stack, tree, content, version, where.supplied)
     first = planner.make([_shared_hooks(where)], hooks, adopt=adopt, originals=originals)
-    first = replace(first, changes=tuple(one for one in first.changes if one.action == CREATE or not clone))
+    if clone:
+        own = payload.shared_hooks(where.stack, {tree.name: content}, payload.shared_tree(where.root), version)
+        added = {one.address for one in own}
+        kept = [one for one in first.changes if one.action in {ADOPT, CREATE} and one.address in added]
+        first = replace(first, changes=tuple(kept))
     then = planner.make(_in_images(where, [tree]), files, adopt=adopt or clone, originals=originals)
     return replace(
         then,

@@ -96,3 +96,10 @@ def test_a_build_leaves_hooks_that_run_to_apply(head: Head) -> None:
     assert file.read_bytes() == before[0]
     head.ok("image", "rollout", CATEGORY, "--settle", "0s", "--yes", "-q")
     assert f"~ hook.shared:/{HOOK}" in head.ok("plan").out
+
+
+def test_an_image_without_hooks_brings_none_to_shared_storage(head: Head) -> None:
+    file = head.root / "etc/bcm-jobstats/site.yaml"
+    file.write_text(file.read_text() + "recipes: {login: login}\n")
+    told = head.ok("image", "plan", "login").out
+    assert "profile.d/bcm-jobstats.sh" in told and "hook." not in told
