@@ -153,7 +153,7 @@ class Deployment:
 
     @cached_property
     def store(self) -> Store:
-        """The programs that images get, and those of administrators that ours replaced."""
+        """The programs that images get."""
         return Store.of_head(self.root)
 
     @cached_property

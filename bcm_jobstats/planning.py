@@ -66,7 +66,7 @@ def _in_images(where: Deployment, trees: Sequence[Tree]) -> list[Provider]:
     """What is in software images: programs before the units that start them."""
     return [
         PackageProvider(16, 24, trees, where.store, where.root),
-        ProgramProvider(18, 22, trees, where.store),
+        ProgramProvider(18, 22, trees, where.store, where.originals),
         TreeProvider("file", 20, 20, trees),
         LineProvider(20, 20, trees),
     ]
@@ -194,11 +194,12 @@ def for_rollback(where: Deployment, number: Optional[int], *, adopt: bool = Fals
 def _still_linked(where: Deployment, plan: Plan) -> Iterator[str]:
     """Hooks that would go although an image that was built since has links to them: BCM's prolog would fail."""
     gone = {change.name.partition(":")[2] for change in plan.changes if change.kind == "hook" and change.after is None}
-    removed = {change.address for change in plan.changes if change.after is None}
+    after = {change.address: change.after or {} for change in plan.changes}
     for tree in where.image_trees(every=True) if gone else ():
         for path, entry in Manifest(tree.root, tree.manifest).entries.items():
-            if entry.get("target") in gone and f"file.{tree.name}:{path}" not in removed:
-                yield f"hook {entry['target']} would go, and software image {tree.name} has a link to it\n  {ROLL_BACK}"
+            target = after.get(f"file.{tree.name}:{path}", entry).get("target")
+            if target in gone:
+                yield f"hook {target} would go, and software image {tree.name} has a link to it\n  {ROLL_BACK}"
                 return
 
 

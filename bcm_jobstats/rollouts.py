@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 from collections.abc import Mapping
-from typing import Callable, Optional, Protocol
+from typing import Callable, Protocol
 
-from bcm_jobstats import planning
+from bcm_jobstats import images, pushed
 from bcm_jobstats.bcm import heads
 from bcm_jobstats.bcm.imagework import NodeStatus
 from bcm_jobstats.deployment import Deployment
-from bcm_jobstats.imaging import drift, mending, nodecheck, payload, rollout, updates
-from bcm_jobstats.imaging.build import NoJournal, manifest_digest
+from bcm_jobstats.imaging import drift, nodecheck, rolled, rollout, testjob
+from bcm_jobstats.imaging.build import manifest_digest
 from bcm_jobstats.imaging.health import Gate
-from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.means import Means
-from bcm_jobstats.imaging.record import DONE
+from bcm_jobstats.imaging.record import DONE, MOVED, Record
+from bcm_jobstats.imaging.rolled import CannotRoll
 from bcm_jobstats.imaging.rolling import Rolling
-from bcm_jobstats.imaging.rollout import CannotRoll, Options, RolloutPlan
+from bcm_jobstats.imaging.rollout import Options, RolloutPlan
 from bcm_jobstats.imaging.trees import Tree
-from bcm_jobstats.plan.apply import carry_out
-from bcm_jobstats.plan.model import Plan
-from bcm_jobstats.stack import hooks
 
 
 class Tells(Protocol):
@@ -35,58 +30,43 @@ class Tells(Protocol):
         """Nodes."""
 
 
-def tree_of(where: Deployment, image: str) -> Tree:
-    """The directory of a software image; raises CannotRoll."""
-    known = where.cluster.images.get(image)
-    root = where.root / known.path.lstrip("/") if known else None
-    if known is None or root is None or not root.is_dir():
-        cause = f"its directory {known.path} is not there" if known else "BCM has no such image"
-        raise CannotRoll(f"software image {image}", cause, "Check it in cmsh: softwareimage; list")
-    return Tree(image, root, known.path)
-
-
-def manifest_of(tree: Tree) -> Manifest:
-    """What we wrote into an image."""
-    return Manifest(tree.root, tree.manifest)
-
-
 def plan(where: Deployment, category: str, options: Options) -> RolloutPlan:
     """What a rollout would do. Changes nothing; raises CannotRoll."""
     before = where.records.of(category)
-    tree = tree_of(where, rollout.record_for(category, before, where.cluster).image)
-    record = rollout.record_for(category, before, where.cluster, manifest_digest(tree))
-    _refuse_dead_links(where, manifest_of(tree))
+    image = rolled.record_for(category, before, where.cluster).image
+    if before and image not in where.cluster.images:
+        back = f"Go back: bcm-jobstats image rollback {category}"
+        raise CannotRoll(f"software image {image}", "was built, and BCM does not know it any more", back)
+    tree = images.tree_of(where, image)
+    manifest = images.manifest_of(tree)
+    if before and before.digest and images.is_empty(manifest):
+        raise rolled.emptied(before)
+    record = rolled.record_for(category, before, where.cluster, manifest_digest(tree))
+    images.refuse_dead_links(where, manifest)
     repair = before is None or before.stage == DONE
     return rollout.make(record, where.cluster, _status(where, category), options, repair=repair)
 
 
-def mended(where: Deployment, category: str, tree: Tree) -> Optional[Plan]:
-    """What puts damage in an image right; None: there is none. Raises Damaged."""
-    damage = drift.of_tree(tree)
-    if not damage:
-        return None
-    return mending.mending(planning.for_image(where, category, tree, adopt=True), tree.name, damage, manifest_of(tree))
-
-
-def mend(where: Deployment, found: Plan, tree: Tree) -> None:
-    """Put the damage right; raises what a provider raises."""
+def begin(where: Deployment, plan: RolloutPlan, tree: Tree) -> None:
+    """Put on record that nodes are to get an image, before any has it."""
     heads.require_active(where.root)
-    carry_out(found, planning.image_providers(where, tree), NoJournal(), where.originals)
-    where.refresh()
+    if not plan.repair:
+        where.records.save(plan.record)
+    pushed.begun(where, plan.record.category, tree)
 
 
-def means(where: Deployment, tree: Tree, options: Options, progress: Tells) -> Means:
+def means(where: Deployment, plan: RolloutPlan, tree: Tree, options: Options, progress: Tells) -> Means:
     """What a rollout works with."""
-    manifest = manifest_of(tree)
+    manifest = images.manifest_of(tree)
     checks = nodecheck.checks(where.stack, manifest, where.cluster.version)
     test_job = where.stack.site.rollout.test_job
     return Means(
         where.imagework,
         lambda nodes: drift.of_nodes(where.bcm, nodes, manifest),
-        where.records.save,
+        _keeper(where, plan),
         lambda: heads.require_active(where.root),
         Gate(where.bcm, checks, options.settle, options.timeout),
-        job=(lambda node: run_job(test_job, node, options.timeout)) if test_job else lambda node: "",
+        job=(lambda node: testjob.run(test_job, node, options.timeout)) if test_job else lambda node: "",
         tell=progress.tell,
         bar=progress.bar,
     )
@@ -97,83 +77,53 @@ def finish(where: Deployment, rolling: Rolling, tell: Callable[[str], None]) -> 
     plan, means, record = rolling.plan, rolling.means, rolling.record
     category = record.category
     where.refresh()
-    if where.cluster.categories[category].image != plan.image:
+    now = rolled.present(category, where.cluster)
+    if now not in {record.source, plan.image}:
+        both = f"neither {record.source}, from which {plan.image} was built, nor that"
+        remedy = f"Set one of the two in cmsh, then go on: bcm-jobstats image rollout {category}"
+        raise CannotRoll(f"category {category}", f"has image {now} now, {both}", remedy)
+    if now != plan.image:
         tell(f"category {category}: software image {plan.image}")
         means.change("use", lambda: means.work.use_in_category(category, plan.image))
-    # Who had this very image before keeps it; who had a third one was named for this, and follows the category now.
+    # Who had this very image before keeps it, and who got another one meanwhile keeps that.
     own = {name: where.cluster.nodes[name].image for name in record.nodes if name in where.cluster.nodes}
-    given = [name for name, image in own.items() if image and record.nodes[name].former != plan.image]
+    given = [name for name, image in own.items() if image == plan.image and record.nodes[name].former != plan.image]
     if given:
         tell(f"{len(given)} nodes: the software image of their category")
         means.change("use", lambda: means.work.use(given, ""))
     means.guard()
-    if record.source == record.image:
-        where.records.end(record)  # there is no way back to keep open
-    else:
-        where.records.save(record.at(DONE))
+    if not plan.repair:
+        _end(where, record)
     where.refresh()
     if not rolling.failed() and not plan.waiting:
-        note_pushed(where, category, plan.image)
+        pushed.equal(where, category, plan.image)
     means.calls["status"] += 1
     return [name for name, status in _status(where, category).items() if status.restart_required]
 
 
-def note_pushed(where: Deployment, category: str, image: str) -> bool:
-    """Note what the nodes of a category have now as `apply` does after its imageupdate, when nothing is to be changed
-    in their image; returns whether that was so."""
-    now = planning.for_apply(where)
-    under = tuple(f"{kind}.{image}:" for kind in updates.KINDS)
-    if any(change.address.startswith(under) for change in now.changes):
-        return False
-    for change in now.changes:
-        if change.address == f"imageupdate.{category}" and change.after is not None:
-            push(where, category, change.after)
-    return True
-
-
-def run_job(command: str, node: str, timeout: float) -> str:
-    """Run the site's test job on this head for a node; why it failed, "": it did not."""
-    line = command.replace("{node}", shlex.quote(node))
-    try:
-        done = subprocess.run(
-            ["timeout", "--kill-after=5", f"{timeout:g}", "/bin/sh", "-c", line],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        return f"{line} cannot be started: {error.strerror}"
-    if done.returncode == 0:
-        return ""
-    words = [one.strip() for one in done.stdout.splitlines() if one.strip()]
-    late = f" (no end within {timeout:g} s)" if done.returncode == 124 else ""
-    return f"{line} ended with status {done.returncode}{late}: {' / '.join(words[-3:]):.400}"
-
-
-def push(where: Deployment, category: str, digests: Optional[Mapping[str, str]]) -> None:
-    """Note what the nodes of a category were last updated with; None: with nothing of ours."""
-    shared = payload.shared_tree(where.root)
-    manifest = Manifest(shared.root, shared.manifest)
-    if digests is None:
-        manifest.pushed.pop(category, None)
-        manifest.drop_parents()
+def _end(where: Deployment, record: Record) -> None:
+    if record.source == record.image:
+        where.records.end(record)  # there is no way back to keep open
     else:
-        manifest.pushed[category] = dict(digests)
-    manifest.save()
+        where.records.save(record.at(DONE))
+
+
+def _keeper(where: Deployment, plan: RolloutPlan) -> Callable[[Record], object]:
+    """What saves the record of a rollout. A repair has none of its own: it blocks nothing where it fails; where there
+    is one of a rollout that ended, what is new of its nodes is added."""
+    former = where.records.of(plan.record.category)
+    if not plan.repair:
+        return where.records.save
+    if former is None:
+        return lambda record: None
+    ended = former
+
+    def keep(record: Record) -> None:
+        news = {name: node for name, node in record.nodes.items() if node.state != MOVED or name not in ended.nodes}
+        where.records.save(ended.at(DONE, digest=record.digest).with_nodes(news))
+
+    return keep
 
 
 def _status(where: Deployment, category: str) -> Mapping[str, NodeStatus]:
-    return where.imagework.status([node.name for node in rollout.nodes_of(category, where.cluster)])
-
-
-def _refuse_dead_links(where: Deployment, manifest: Manifest) -> None:
-    """A hook that leads to nothing would make BCM's prolog fail, and drain the nodes (bcm-facts §13 #12)."""
-    for path, entry in manifest.entries.items():
-        target = str(entry.get("target", ""))
-        shared = target.startswith("/cm/shared/") and path.startswith(tuple(hooks.FOLDERS.values()))
-        if shared and not (where.root / target.lstrip("/")).is_file():
-            cause = f"leads to {target}, which is not on shared storage"
-            raise CannotRoll(f"hook {path}", cause, "Run: bcm-jobstats apply, or image build, which puts it there.")
+    return where.imagework.status([node.name for node in rolled.nodes_of(category, where.cluster)])

@@ -280,7 +280,7 @@ SYNCLOG = Capability(
     "bcm-facts §6: only its name is shown",
     "Does `device; synclog NODE` print what a node's last dry run would change?",
     "yes",
-    "an error with cmsh's words; the dry run can still be looked at in Base View",
+    "an error with cmsh's words; a log that tells of no file is refused: without it nobody knows what a grab took",
 )
 EXCLUDELIST_GET = Capability(
     "excludelist-get",

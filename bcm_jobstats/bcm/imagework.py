@@ -79,7 +79,8 @@ class ImageWork(Protocol):
         """How many nodes BCM provisions at a time, all provisioning nodes together; None when it does not tell."""
 
     def exclude_lists(self, category: str) -> Mapping[str, str]:
-        """The exclude lists of a category as they are set, by the words of EXCLUDE_LISTS."""
+        """The exclude lists of a category as they are set, by the words of EXCLUDE_LISTS. Unreadable when what is told
+        would not be the same if it were set again: other encodings and ends of lines, lines that look like events."""
 
     def effective_exclude_list(self, node: str, name: str) -> str:
         """The list that BCM would use for a node: the node's own or its category's, and the snippets of its roles."""

@@ -23,12 +23,29 @@ PACKAGES = {"DCGM": ("datacenter-gpu-manager-4-core", "datacenter-gpu-manager")}
 
 
 def findings(stack: Stack, trees: Collection[Tree], wanted: Mapping[str, Content]) -> Iterator[Finding]:
-    """What is wrong with the exporters in every image whose nodes have a role of ours; `wanted`: image -> its roles."""
+    """What is wrong with the exporters in every image whose nodes have a role of ours, and images that are not apart;
+    `wanted`: image -> its roles."""
+    yield from _shared(trees)
     for tree in trees:
         roles = wanted[tree.name].roles if tree.name in wanted else ()
         exporters = [exporter for role in stack.roles() if role.name in roles for exporter in role.exporters]
         if exporters:
             yield from _of_image(stack, tree, wanted[tree.name], exporters)
+
+
+def _shared(trees: Collection[Tree]) -> Iterator[Finding]:
+    """Images in one directory, or one in another's: what is done to the one happens to the other."""
+    roots: dict[Path, Tree] = {}
+    for tree in trees:
+        other = roots.setdefault(tree.root.resolve(), tree)
+        if other is not tree:
+            remedy = "Give one a directory of its own. Do not remove either with its data (remove -d) in cmsh."
+            yield Finding(ERROR, _subject(tree), f"has the same directory as {other.name}, {tree.shown}", remedy)
+    for root, tree in roots.items():
+        above = next((roots[parent] for parent in root.parents if parent in roots), None)
+        if above is not None:
+            remedy = "Give it a directory outside of that."
+            yield Finding(ERROR, _subject(tree), f"lies in the directory of {above.name}, {above.shown}", remedy)
 
 
 def _of_image(stack: Stack, tree: Tree, content: Content, exporters: Collection[Exporter]) -> Iterator[Finding]:

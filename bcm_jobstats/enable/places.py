@@ -39,6 +39,9 @@ def placements(site: Site, roles: Sequence[RoleSpec], cluster: Cluster) -> list[
     for number, name in enumerate(site.images):
         if name not in cluster.images:
             problems.append(_problem(site, f"images[{number}]", f"software image {name!r}", cluster.images))
+    for name in site.recipes:
+        if name not in cluster.categories:
+            problems.append(_problem(site, f"recipes.{name}", f"category {name!r}", cluster.categories))
     if problems:
         raise SiteError(problems)
     return [_placement(site, role, cluster) for role in roles]

@@ -17,7 +17,8 @@ from typing import Any, Optional
 
 from bcm_jobstats import __version__
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.imaging.store import CHUNK, Store, is_sum
+from bcm_jobstats.imaging.store import Store, is_sum, pieces
+from bcm_jobstats.imaging.unfollowed import created
 
 CONTENTS = "bundle.json"
 FORMAT_VERSION = "1.0"
@@ -76,14 +77,15 @@ class Bundle:
         found = store.get(entry.sha256)
         if found:
             return found
+
+        def accept(sha256: str) -> None:
+            if sha256 != entry.sha256:
+                cause = f"{entry.name} in it has sha256 {sha256}, and {entry.sha256} was put in"
+                raise BadBundle(str(self.path), cause, _ANEW)
+
         with _opened(self.path) as tar:
             content = tar.extractfile(_member(tar, _place(entry), self.path))
-            sha256 = store.put(_pieces(content)) if content else ""
-        if sha256 != entry.sha256:
-            (store.folder / sha256).unlink(missing_ok=True)
-            cause = f"{entry.name} in it has sha256 {sha256}, and {entry.sha256} was put in"
-            raise BadBundle(str(self.path), cause, _ANEW)
-        return store.folder / sha256
+            return store.folder / store.put(pieces(content) if content else (), accept)
 
 
 _ANEW = "Copy it again, or make it anew with: bcm-jobstats image fetch"
@@ -96,7 +98,7 @@ def write(path: Path, entries: Sequence[Entry], store: Store) -> None:
     document = {"format_version": FORMAT_VERSION, "tool_version": __version__, "artifacts": list(map(asdict, entries))}
     text = (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
     try:
-        with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
+        with created(part, 0o666) as opened, tarfile.open(fileobj=opened, mode="w", format=tarfile.PAX_FORMAT) as tar:
             tar.addfile(_header(CONTENTS, len(text)), io.BytesIO(text))
             for entry in {one.sha256: one for one in entries}.values():
                 with store.require(entry.sha256, entry.name).open("rb") as file:
@@ -142,8 +144,3 @@ def _header(name: str, size: int) -> tarfile.TarInfo:
     header = tarfile.TarInfo(name)
     header.size, header.mode = size, 0o644
     return header
-
-
-def _pieces(content: Any) -> Iterator[bytes]:
-    while chunk := content.read(CHUNK):
-        yield chunk

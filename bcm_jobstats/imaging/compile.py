@@ -32,6 +32,7 @@ def built(source: Path, command: str, result: str, store: Store, subject: str) -
     """
     if not source.is_dir():
         raise BuildFailed(subject, f"there is no source directory {source}", "Set `source` to the right one.")
+    store.prepare()  # for nobody else to write to, before anything that it tells is believed
     parts = "\0".join((tree_digest(source), command, result))
     key = f"source {hashlib.sha256(parts.encode()).hexdigest()}"
     sha256 = store.made(key)

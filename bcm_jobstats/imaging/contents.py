@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bcm_jobstats.bcm.entities import CATEGORY, OVERLAY, Cluster, Place
 from bcm_jobstats.enable.places import Placement
-from bcm_jobstats.imaging.record import BUILDING, CLONING, RETURNING, ROLLING, Record
+from bcm_jobstats.imaging.record import BUILDING, CLONING, GRABBING, RETURNING, ROLLING, Record
 from bcm_jobstats.stack import Recipe, Stack
 
 
@@ -72,7 +72,9 @@ def unfinished(records: Collection[Record]) -> Iterator[str]:
     for record in records:
         go_on = f"bcm-jobstats image rollout {record.category}"
         if record.stage in {CLONING, BUILDING}:
-            cause, go_on = "is being built for", f"bcm-jobstats image build {record.category}"
+            grabbed = record.digest == GRABBING
+            cause = "is being grabbed for" if grabbed else "is being built for"
+            go_on = "the same image grab" if grabbed else f"bcm-jobstats image build {record.category}"
         elif record.stage == ROLLING:
             cause = "is being rolled out to"
         elif record.stage == RETURNING:

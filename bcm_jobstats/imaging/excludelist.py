@@ -1,8 +1,8 @@
 """What a recipe adds to BCM's exclude lists, as resources named `CATEGORY/LIST`: a marked block at a list's end.
 
-Everything outside the block is the administrator's and stays byte for byte, as far as cmsh tells the bytes: whether a
-list ends with a newline it does not. That our blocks are there is also recorded on shared storage, so that nothing has
-to be asked of BCM where there are none.
+Everything outside the block is the administrator's and stays byte for byte, but for empty lines around a list, of which
+cmsh does not tell; a list that would not come back as it was is refused before it is written (ImageWork). That our
+blocks are there is also recorded on shared storage, so that nothing has to be asked of BCM where there are none.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.imaging.store import CHUNK
+from bcm_jobstats.imaging.store import pieces
 
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
@@ -28,47 +28,43 @@ class BadArchive(JobstatsError):
     """An archive that cannot be read, or does not hold what is wanted of it."""
 
 
-def member(archive: Path, name: str) -> Iterator[bytes]:
-    """The content of one regular file of `archive`, in pieces; raises BadArchive."""
+def member(content: IO[bytes], name: str, archive: Path) -> Iterator[bytes]:
+    """The content of one regular file of an archive, in pieces; `archive` is what messages call it. Raises
+    BadArchive."""
     try:
-        yield from _zip(archive, name) if zipfile.is_zipfile(archive) else _tar(archive, name)
+        zipped = zipfile.is_zipfile(content)
+        content.seek(0)
+        yield from _zip(content, name, archive) if zipped else _tar(content, name, archive)
     except _BROKEN as error:
-        if isinstance(error, OSError) and error.filename:
-            raise  # it is not there, or may not be read
         cause = f"cannot be read as tar (plain, gz, bz2, xz) or zip: {error or type(error).__name__}"
         raise BadArchive(str(archive), cause, "Get it anew, and compare its sha256 with its publisher's.") from error
 
 
-def _tar(archive: Path, name: str) -> Iterator[bytes]:
+def _tar(content: IO[bytes], name: str, archive: Path) -> Iterator[bytes]:
     names = []
-    with tarfile.open(archive, mode="r|*") as opened:
+    with tarfile.open(fileobj=content, mode="r|*") as opened:
         for entry in opened:
             if _plain(entry.name) == _plain(name):
                 if not entry.isfile() or entry.issparse():
                     raise _not_a_file(archive, name)
-                content = opened.extractfile(entry)
-                yield from _pieces(content) if content else ()
+                found = opened.extractfile(entry)
+                yield from pieces(found) if found else ()
                 return
             names.append(entry.name)
     raise _missing(archive, name, names)
 
 
-def _zip(archive: Path, name: str) -> Iterator[bytes]:
-    with zipfile.ZipFile(archive) as opened:
+def _zip(content: IO[bytes], name: str, archive: Path) -> Iterator[bytes]:
+    with zipfile.ZipFile(content) as opened:
         for entry in opened.infolist():
             if _plain(entry.filename) == _plain(name):
                 kind = stat.S_IFMT(entry.external_attr >> 16)
                 if entry.is_dir() or kind not in {0, stat.S_IFREG} or entry.flag_bits & 1:
                     raise _not_a_file(archive, name)
-                with opened.open(entry) as content:
-                    yield from _pieces(content)
+                with opened.open(entry) as found:
+                    yield from pieces(found)
                 return
         raise _missing(archive, name, opened.namelist())
-
-
-def _pieces(content: IO[bytes]) -> Iterator[bytes]:
-    while chunk := content.read(CHUNK):
-        yield chunk
 
 
 def _plain(name: str) -> str:

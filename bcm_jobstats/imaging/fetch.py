@@ -69,7 +69,7 @@ class Fetcher:
         Raises CannotFetch, WrongSum, BuildFailed, BadBundle or CannotKeep, and leaves the bundle that was there alone.
         """
         before = Bundle.open(self.out) if self.out.exists() else None
-        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self.store.prepare()
         entries = [self._entry(one, before) for one in files]
         if before is None or before.entries != tuple(entries):
             bundle.write(self.out, entries, self.store)
@@ -84,6 +84,8 @@ class Fetcher:
         sha256, origin = self._made(one)
         require_sum(f"{one.subject} from {origin}", sha256, one.supply.sha256)
         file = self.store.folder / sha256
+        if not file.stat().st_size:
+            raise CannotFetch(one.subject, f"what {origin} supplies is empty", "Get it anew, or build it anew.")
         if one.supply.kind in {"file", "source"}:
             elf.require(file, one.architecture, one.subject)
         kind = one.supply.kind

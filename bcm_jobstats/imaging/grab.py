@@ -6,52 +6,24 @@ record that says so until the grab was looked at; one of somebody else is writte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from bcm_jobstats.bcm.entities import Cluster, Node
 from bcm_jobstats.bcm.imagework import GRABNEW, ImageWork
 from bcm_jobstats.bcm.port import Bcm
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.imaging import drift, lookout, order
+from bcm_jobstats.imaging import drift, itemized, lookout, taken
 from bcm_jobstats.imaging.build import manifest_digest
-from bcm_jobstats.imaging.capture import SECRET, Finding, judged
+from bcm_jobstats.imaging.capture import Finding, judged
+from bcm_jobstats.imaging.graborder import CannotGrab, Grab
 from bcm_jobstats.imaging.lookout import Told
 from bcm_jobstats.imaging.manifest import Manifest
-from bcm_jobstats.imaging.order import Order
-from bcm_jobstats.imaging.record import CLONING, Record
+from bcm_jobstats.imaging.rules import KEY_FILES, SECRET
 from bcm_jobstats.imaging.trees import Tree
-
-GRABBING = "grabbing"
-"""Stands for the digest in the record of a clone that was found whole, until the grab into it was looked at."""
-
-
-class CannotGrab(JobstatsError):
-    """Nothing can be grabbed from that node, or not now, or not into that image; nothing was changed."""
 
 
 class BadGrab(JobstatsError):
     """What came into the image is not what it should be."""
-
-
-@dataclass(frozen=True)
-class Grab(Order):
-    """A grab from `node` into `target`, cloned from `source`: the image that the node has, which need not be that of
-    its category, `home`. `foreign`: the target is somebody else's, and stays whatever happens."""
-
-    node: str = ""
-    home: str = ""
-    foreign: bool = False
-
-    def record(self, stage: str) -> Record:
-        """The record of this grab, by which its image is rolled out."""
-        return Record(self.category, self.home, self.target, stage, before=self.before(self.home))
-
-    @property
-    def grabbing(self) -> bool:
-        """Whether an earlier run was ended after the clone was found whole."""
-        return self.former is not None and self.former.stage == CLONING and self.former.digest == GRABBING
 
 
 @dataclass(frozen=True)
@@ -74,26 +46,11 @@ class Preflight:
             told.append(
                 f"jobs run there: {', '.join(self.told.jobs)}: files that they are writing are taken half written"
             )
+        told += [
+            f"{place} has more than {KEY_FILES} small files, and not all were looked into for private keys"
+            for place in self.told.crowded
+        ]
         return told
-
-
-def ordered(
-    cluster: Cluster, records: Mapping[str, Record], root: Path, node: str, to: str, *, overwrite: bool = False
-) -> Grab:
-    """What a grab does. Raises CannotGrab, or CannotBuild where a build of that name would be refused too."""
-    device = _device(cluster, node)
-    home, source = order.image_of(cluster, device.category), str(cluster.image_of(device))
-    if source not in cluster.images:
-        raise CannotGrab(f"node {node}", f"BCM knows no software image {source}", "Set one that there is.")
-    _refuse_used(cluster, records, to)
-    if overwrite and to in cluster.images and not any(one.image == to for one in records.values()):
-        former = records.get(device.category)
-        if former is not None and former.unfinished:
-            order.of(cluster, records, root, device.category, to=to, in_place=False)  # refuses, and says why
-        return Grab(device.category, source, to, False, former, node, home, foreign=True)
-    build = order.of(cluster, records, root, device.category, to=to, in_place=False)
-    made = Grab(build.category, source, to, build.clones, build.former, node, home)
-    return replace(made, clones=to not in cluster.images or (made.clones and not made.grabbing))
 
 
 def preflight(bcm: Bcm, work: ImageWork, node: str) -> Preflight:
@@ -115,6 +72,31 @@ def told(bcm: Bcm, node: str) -> Told:
             f"node {node}", f"did not tell what it has: {last:.200}", "Try in cmsh: device; pexec -n NODE ls"
         )
     return found
+
+
+def require_readable(node: str, log: str) -> list[str]:
+    """CannotGrab when the log of a dry run tells of an error, or nothing that can be read; its lines of another form,
+    which somebody has to accept, are returned."""
+    complaints = itemized.complaints(log)
+    if complaints:
+        cause = f"the log of the dry run has lines that tell of no file: {_some(complaints)}"
+        raise CannotGrab(f"node {node}", cause, f"See in cmsh: device; synclog {node}")
+    return itemized.foreign(log)
+
+
+def require_taken(work: ImageWork, grab: Grab, before: str) -> None:
+    """BadGrab when a dry run after the grab still lists what the one `before` it listed, or a log has an error."""
+    written = work.synclog(grab.node)
+    work.grab(grab.node, grab.target, write=False)
+    missed = list(taken.left(before, written, work.synclog(grab.node)))
+    if missed:
+        remedy = "See BCM's events and the room on its disk, then run the command again."
+        raise BadGrab(f"software image {grab.target}", f"does not have all of {grab.node}: {_some(missed)}", remedy)
+
+
+def _some(lines: Sequence[str]) -> str:
+    more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+    return f"{'; '.join(f'{line:.150}' for line in lines[:3])}{more}"
 
 
 def require_unchanged(bcm: Bcm, node: str, image: Tree, found: Told) -> None:
@@ -156,24 +138,3 @@ def refusal(grab: Grab, found: Preflight) -> Iterator[str]:
     """For each secret that would be taken: what it is, and the line that keeps it out."""
     for one in found.secrets:
         yield f"{one}\n    remove it there, or add to excludelistgrabnew of category {grab.category}: {one.line}"
-
-
-def _device(cluster: Cluster, node: str) -> Node:
-    device = cluster.nodes.get(node)
-    if device is None:
-        raise CannotGrab(f"node {node}", "BCM knows no such node", "See in cmsh: device; list")
-    if device.is_head or not device.category:
-        raise CannotGrab(f"node {node}", "has no software image", "Name a node that boots from one.")
-    return device
-
-
-def _refuse_used(cluster: Cluster, records: Mapping[str, Record], to: str) -> None:
-    """A grab wipes the image: one that somebody has, or would go back to, is never the target."""
-    users = [f"category {one.name}" for one in cluster.categories.values() if one.image == to]
-    users += [f"node {one.name}" for one in cluster.nodes.values() if cluster.image_of(one) == to and one.image]
-    ways = [one for record in records.values() for one in record.chain]
-    users += [f"the way back of category {one.category}" for one in ways if one.source == to]
-    if users:
-        more = f" and {len(users) - 2} more" if len(users) > 2 else ""
-        cause = f"is used by {', '.join(users[:2])}{more}, and a grab wipes it"
-        raise CannotGrab(f"software image {to}", cause, "Give a new name: the image is made by clone.")

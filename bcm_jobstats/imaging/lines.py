@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.imaging.manifest import Manifest, write_atomically
-from bcm_jobstats.imaging.trees import MANAGED, OutOfTree, Tree
+from bcm_jobstats.imaging.trees import MANAGED, InTheWay, OutOfTree, Tree
+from bcm_jobstats.imaging.unfollowed import opened
 from bcm_jobstats.plan.resource import Found, State
 
 
@@ -66,12 +67,13 @@ class LineProvider:
         drop = f"sed -i {shlex.quote(f'/^{key}:/d')} {shown}"
         if after is None:
             return [drop]
-        # Run again, it adds nothing; and a last line without an end gets one first.
-        end = f'test -z "$(tail -c1 {shown})" || echo >> {shown}'
-        add = f"{end}; printf '%s\\n' {shlex.quote(after['line'])} >> {shown}"
+        # Run again, it adds nothing; and where the last line has no end, the new one has none either (see _change).
+        line = shlex.quote(after["line"])
+        ended = f'test -z "$(tail -c1 {shown})"'
+        add = f"if {ended}; then printf '%s\\n' {line} >> {shown}; else printf '\\n%s' {line} >> {shown}; fi"
         if before:
             return [drop, add]
-        return [f"grep -q '^{key}:' {shown} || {{ {add}; }}"]
+        return [f"grep -q '^{key}:' {shown} || {add}"]
 
     def _strike_off(self, manifest: Manifest, path: str, key: str) -> None:
         keys = [other for other in manifest.lines.pop(path, []) if other != key]
@@ -108,7 +110,13 @@ def _inside(file: Path, tree: Tree) -> bool:
 
 
 def _lines(file: Path) -> list[bytes]:
-    return file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    if not file.exists():
+        return []
+    content = opened(file)
+    if content is None:
+        raise InTheWay(str(file), "is there and is not a file", "Move it away and run the command again.")
+    with content:
+        return content.read().splitlines(keepends=True)
 
 
 def _change(file: Path, key: str, line: Optional[str]) -> None:

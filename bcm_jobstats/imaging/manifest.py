@@ -9,13 +9,17 @@ import errno
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Optional
 
 from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.imaging.unfollowed import cleared, created, opened
 
 LATER = ("packages", "images")
 """What manifests of earlier releases do not have."""
+_SHARED = "/cm/shared/"
+"""Shared storage, where links are the administrator's; those of an image are meant for its nodes (see trees.Tree)."""
 
 
 class BadManifest(JobstatsError):
@@ -23,14 +27,15 @@ class BadManifest(JobstatsError):
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644, owner: Optional[tuple[int, int]] = None) -> None:
-    """Replace `path` by a complete file or not at all; a leftover of a killed run is overwritten by the next."""
+    """Replace `path` by a complete file or not at all. Nobody else can read it before it has its mode; a leftover of a
+    killed run, or a link that somebody put there, is taken away."""
     temporary = path.with_name(f".{path.name}.bcm-jobstats")
-    with temporary.open("wb") as file:
+    with created(temporary) as file:
         file.write(content)
         file.flush()
-        os.fchmod(file.fileno(), mode)
         if owner:
             os.fchown(file.fileno(), *owner)
+        os.fchmod(file.fileno(), mode)  # after fchown, which takes set-id bits away
         os.fsync(file.fileno())
     temporary.replace(path)
 
@@ -44,7 +49,7 @@ class Manifest:
     """
 
     def __init__(self, root: Path, path: str) -> None:
-        """`root` is the tree on this machine, `path` the manifest's absolute path inside it."""
+        """`root` is the tree on this machine, `path` the manifest's absolute path inside it. Raises BadManifest."""
         self.root = root
         self.file = root / path.lstrip("/")
         self.entries: dict[str, dict[str, Any]] = {}
@@ -54,7 +59,8 @@ class Manifest:
         self.originals: dict[str, dict[str, Any]] = {}
         self.packages: dict[str, str] = {}
         self.images: dict[str, dict[str, Any]] = {}
-        if self.file.exists():
+        self._require_inside()
+        if os.path.lexists(self.file):
             self._load()
 
     def save(self) -> None:
@@ -79,9 +85,9 @@ class Manifest:
         """Remove the directories we made that are empty now."""
         for name in sorted(self.directories, reverse=True):
             directory = self.root / name.lstrip("/")
-            keeps = directory.is_dir() and any(directory.iterdir())
-            if not keeps:
-                if directory.is_dir():
+            there = directory.is_dir() and self._holds(directory)
+            if not there or not any(directory.iterdir()):
+                if there:
                     directory.rmdir()
                 self.directories.remove(name)
 
@@ -89,9 +95,18 @@ class Manifest:
         """A path on this machine as an absolute path inside the tree."""
         return "/" + str(path.relative_to(self.root))
 
+    def _require_inside(self) -> None:
+        """On the head an absolute link of an image leads to the head's own files."""
+        if not self._holds(self.file.parent):
+            cause = f"a symbolic link on the way leads out of the tree, to {self.file.parent.resolve()}"
+            raise BadManifest(str(self.file), cause, "Make it a directory.")
+
+    def _holds(self, directory: Path) -> bool:
+        return _inside(self.root, self.inside(self.file), directory)
+
     def _load(self) -> None:
         try:
-            document = json.loads(self.file.read_text(encoding="utf-8"))
+            document = json.loads(self._content())
             shapes = {"entries": dict, "lines": dict, "directories": list, "pushed": dict, "originals": dict}
             wrong = [name for name, shape in shapes.items() if not isinstance(document[name], shape)]
             if wrong:
@@ -104,6 +119,13 @@ class Manifest:
             raise BadManifest(
                 str(self.file), f"cannot be read ({error})", "Restore it from the image's last revision or from backup."
             ) from error
+
+    def _content(self) -> bytes:
+        file = opened(self.file)
+        if file is None:
+            raise ValueError("it is not a file")
+        with file:
+            return file.read()
 
     def _text(self) -> bytes:
         document = {
@@ -133,6 +155,7 @@ class Manifest:
         # Directory and manifest become visible in one rename: a killed run leaves either both or neither.
         top = self._topmost()
         building = _building(top)
+        cleared(building)
         relative = self.file.relative_to(top)
         made = [top / parent for parent in relative.parents]
         self.directories = sorted({*self.directories, *(self.inside(directory) for directory in made)})
@@ -147,7 +170,7 @@ class Manifest:
             self.file.unlink(missing_ok=True)
             return
         building = _building(top)
-        shutil.rmtree(building, ignore_errors=True)
+        cleared(building)
         top.rename(building)
         shutil.rmtree(building)
 
@@ -155,12 +178,18 @@ class Manifest:
 def clear_leftovers(root: Path, path: str) -> None:
     """Remove what a killed run left behind of the directory above the manifest `path`."""
     for parent in (root / path.lstrip("/")).parents:
-        if parent != root and root in parent.parents:
-            shutil.rmtree(_building(parent), ignore_errors=True)
+        if root in parent.parents and _inside(root, path, parent.parent):
+            with suppress(OSError):
+                cleared(_building(parent))
 
 
 def _building(directory: Path) -> Path:
     return directory.with_name(f".{directory.name}.bcm-jobstats")
+
+
+def _inside(root: Path, manifest: str, directory: Path) -> bool:
+    """Whether a directory is in the tree of a manifest, links on the way to it followed."""
+    return manifest.startswith(_SHARED) or directory.resolve().is_relative_to(root.resolve())
 
 
 def _holds_more_than(directory: Path, file: Path) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Optional
@@ -17,6 +17,7 @@ from bcm_jobstats.imaging.programs import PACKAGE
 from bcm_jobstats.imaging.sources import package_key
 from bcm_jobstats.imaging.store import FOLDER, Store, read
 from bcm_jobstats.imaging.trees import MANAGED, Tree
+from bcm_jobstats.imaging.unfollowed import cleared, created
 from bcm_jobstats.plan.resource import Found, State
 
 _FOLDER = "/var/tmp/bcm-jobstats-packages"  # noqa: S108 - of an image, which nobody else works in
@@ -112,14 +113,17 @@ class PackageProvider:
             raise WrongPackage(subject, cause, "Set `version` to the whole version, as the package manager writes it.")
 
     def _install_file(self, tree: Tree, manager: Manager, file: Path, wanted: tuple[str, str], subject: str) -> None:
-        folder = tree.locate(f"{_FOLDER}/file").parent
+        folder = tree.locate(_FOLDER)
         place = folder / f"{wanted[0]}{manager.suffix}"
         inside = f"{_FOLDER}/{place.name}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with place.open("wb") as copy:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _clear(tree)
+            folder.mkdir()
+            folder.chmod(0o755)  # the package manager may read it as another user
+            with created(place, 0o644) as copy:
                 copy.writelines(read(file))
-            place.chmod(0o644)
+                os.fchmod(copy.fileno(), 0o644)
             told = manager.tell(inside)
             if told != wanted:
                 cause = f"its file is {' '.join(told)}"
@@ -148,6 +152,4 @@ class PackageProvider:
 
 
 def _clear(tree: Tree) -> None:
-    folder = tree.locate(f"{_FOLDER}/file").parent
-    if folder.is_dir():
-        shutil.rmtree(folder)
+    cleared(tree.locate(_FOLDER))

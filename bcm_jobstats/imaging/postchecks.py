@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bcm_jobstats.imaging import elf, installed, unitcheck
+from bcm_jobstats.imaging import capture, elf, installed, lookout, rules, unitcheck
 from bcm_jobstats.imaging.chroot import ChrootFailed
 from bcm_jobstats.imaging.contents import Content
 from bcm_jobstats.imaging.manifest import Manifest
@@ -19,15 +19,8 @@ from bcm_jobstats.stack.files import UNITS
 OK, FAILED, WARNING, NOT_RUN = "ok", "failed", "warning", "not run"
 SYSTEM = 1000
 """BCM's check for rogue processes takes users with this number or a higher one for people (design §5)."""
-SECRETS = ("root/.cm/*.key", "root/.cm/**/*.key", "root/*.key", "root/admin.pem", "etc/bcm-*/**/*.key")
-"""Where private keys of BCM have been found in images (peers A4, B4)."""
-STATE = (
-    "run/gpustat/*", "run/dcgm-job-map/*", "var/lib/prometheus/**/wal", "var/lib/prometheus/**/chunks_head",
-    "var/lib/grafana/grafana.db", "cm/shared/apps/jobstats/*",
-)  # fmt: skip
-"""What a running node or server writes: maps of jobs, time series, dashboards, targets."""
 VOLATILE = ("/run/", "/tmp/", "/var/run/", "/proc/", "/sys/", "/dev/")  # noqa: S108 - nothing is made there
-KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+KEY_TEXT = re.compile(rules.KEY.encode(), re.MULTILINE)
 KEY_NAMES = ("*.key", "admin.pem", "id_rsa", "id_ed25519")
 
 
@@ -48,8 +41,7 @@ def run(tree: Tree, head: Path, stack: Stack, content: Content) -> list[Check]:
         *_units(tree, head, manifest),
         *(_program(tree, exporter) for exporter in exporters.values()),
         _user(tree, stack, manifest),
-        *_secrets(tree, manifest),
-        *_state(tree, manifest),
+        *_unwanted(tree, manifest),
     ]
 
 
@@ -104,21 +96,23 @@ def _user(tree: Tree, stack: Stack, manifest: Manifest) -> Check:
     return Check(f"user {name}", OK if system else FAILED, detail)
 
 
-def _secrets(tree: Tree, manifest: Manifest) -> Iterator[Check]:
-    ours = {path for path, entry in manifest.entries.items() if entry["type"] == "file" and _secret(tree, path)}
-    yield from _findings("private keys", ours, _found(tree, SECRETS), manifest)
+def _unwanted(tree: Tree, manifest: Manifest) -> Iterator[Check]:
+    """Secrets and state, by the rules of a grab."""
+    there = capture.judged(lookout.of_tree(tree.root))
+    secrets = {path for path, entry in manifest.entries.items() if entry["type"] == "file" and _secret(tree, path)}
+    volatile = {path for path in manifest.entries if path.startswith(VOLATILE)}
+    for kind, name, ours in (
+        (rules.SECRET, "private keys", secrets),
+        (rules.STATE, "state of a running system", volatile),
+    ):
+        yield from _findings(name, ours, sorted(one.path for one in there if one.kind == kind), manifest)
 
 
 def _secret(tree: Tree, path: str) -> bool:
     if any(PurePosixPath(path).match(name) for name in KEY_NAMES):
         return True
     file = tree.locate(path)
-    return file.is_file() and not file.is_symlink() and bool(KEY.search(file.read_bytes()))
-
-
-def _state(tree: Tree, manifest: Manifest) -> Iterator[Check]:
-    ours = {path for path in manifest.entries if path.startswith(VOLATILE)}
-    yield from _findings("state of a running system", ours, _found(tree, STATE), manifest)
+    return file.is_file() and not file.is_symlink() and bool(KEY_TEXT.search(file.read_bytes()))
 
 
 def _findings(name: str, ours: Iterable[str], found: Sequence[str], manifest: Manifest) -> Iterator[Check]:
@@ -128,8 +122,3 @@ def _findings(name: str, ours: Iterable[str], found: Sequence[str], manifest: Ma
     before = [path for path in found if path not in bad]
     if before:
         yield Check(f"no {name}", WARNING, f"in the image before: {', '.join(before)}")
-
-
-def _found(tree: Tree, patterns: Iterable[str]) -> list[str]:
-    paths = {path for pattern in patterns for path in tree.root.glob(pattern)}
-    return sorted(f"/{path.relative_to(tree.root)}" for path in paths)

@@ -11,9 +11,11 @@ from typing import Any, Optional
 
 from bcm_jobstats.imaging import elf
 from bcm_jobstats.imaging.manifest import Manifest
+from bcm_jobstats.imaging.originals import SharedOriginals
 from bcm_jobstats.imaging.sources import Resolved, Sources
-from bcm_jobstats.imaging.store import FOLDER, Store, digest, read
+from bcm_jobstats.imaging.store import FOLDER, Store, pieces, read, summed
 from bcm_jobstats.imaging.trees import MANAGED, InTheWay, Tree
+from bcm_jobstats.imaging.unfollowed import created, opened
 from bcm_jobstats.plan.resource import Found, Resource, State
 from bcm_jobstats.stack.files import Program
 
@@ -25,16 +27,18 @@ PACKAGE = "package"
 class ProgramProvider:
     """Resources named `tree:/absolute/path`, with `sha256`, `mode`, `owner`, `version` and `managed`.
 
-    What an administrator had there before is in the store too, so that it can be given back: a file by its `sha256`, a
-    symbolic link by its `target`. `version` is told of files that came through the store.
+    What an administrator had there before is told by its `sha256`, with its bytes in `originals`, or as a symbolic link
+    by its `target`. `version` is told of files that came through the store.
     """
 
     kind = "artifact"
 
-    def __init__(self, rank: int, rank_down: int, trees: Collection[Tree], store: Store) -> None:
+    def __init__(
+        self, rank: int, rank_down: int, trees: Collection[Tree], store: Store, originals: SharedOriginals
+    ) -> None:
         self.rank, self.rank_down = rank, rank_down
         self.trees = {tree.name: tree for tree in trees}
-        self.store = store
+        self.store, self.originals = store, originals
 
     def read(self, names: Collection[str]) -> Mapping[str, Found]:
         """See Provider."""
@@ -53,14 +57,15 @@ class ProgramProvider:
         return found
 
     def write(self, name: str, before: Optional[State], after: State) -> None:
-        """See Provider. NotKept when the store no longer has the bytes."""
+        """See Provider. NotKept when the bytes are no longer where they were kept."""
         tree, path = self._split(name)
         target = tree.locate(path)
         _refuse_obstacles(target)
-        source = None if "target" in after else self.store.require(after["sha256"], f"{self.kind}.{name}")
+        kept = self.store if after[MANAGED] else self.originals
+        source = None if "target" in after else kept.require(after["sha256"], f"{self.kind}.{name}")
         manifest = Manifest(tree.root, tree.manifest)
         if path not in manifest.entries and target.is_file() and not target.is_symlink():
-            self.store.put_file(target)  # the administrator's: kept before anything changes
+            self.originals.keep(target)  # the administrator's, before anything changes
         if after[MANAGED]:
             manifest.entries[path] = {"type": PROGRAM, **{key: after[key] for key in _RECORDED if key in after}}
             manifest.save()
@@ -74,14 +79,15 @@ class ProgramProvider:
         return None
 
     def remove(self, name: str, before: State) -> Optional[State]:
-        """See Provider."""
+        """See Provider. What is neither a file nor a link, never was of ours and stays."""
         tree, path = self._split(name)
         target = tree.locate(path)
         _temporary(target).unlink(missing_ok=True)
-        if not target.is_dir() or target.is_symlink():
-            target.unlink(missing_ok=True)
+        if target.is_file() or target.is_symlink():
+            target.unlink()
         _strike_off(Manifest(tree.root, tree.manifest), path)
-        return None
+        kept = self._look(target, None)
+        return {**kept, MANAGED: False} if kept else None
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""
@@ -92,7 +98,12 @@ class ProgramProvider:
         if "target" in after:
             return [f"ln -sfT {shlex.quote(after['target'])} {shown}"]
         uid, _, gid = after["owner"].partition(":")
-        return [f"install -D -o {uid} -g {gid} -m {after['mode']} /{FOLDER}/{after['sha256']} {shown}"]
+        return [f"install -D -o {uid} -g {gid} -m {after['mode']} {self.place(after)} {shown}"]
+
+    def place(self, state: State) -> str:
+        """Where the bytes of a program are kept, as an administrator knows it."""
+        folder = f"/{FOLDER}" if state[MANAGED] else self.originals.shown
+        return f"{folder}/{state['sha256']}"
 
     def _look(self, path: Path, recorded: Optional[Mapping[str, Any]]) -> Optional[dict[str, Any]]:
         try:
@@ -103,9 +114,11 @@ class ProgramProvider:
         owner = f"{status.st_uid}:{status.st_gid}" if os.geteuid() == 0 or not recorded else recorded["owner"]
         if stat.S_ISLNK(status.st_mode):
             return {"target": str(path.readlink()), "mode": mode, "owner": owner}
-        if not stat.S_ISREG(status.st_mode):
+        file = opened(path)
+        if file is None:
             return {"sha256": "", "mode": mode, "owner": owner}
-        sha256 = digest(path)
+        with file:
+            sha256 = summed(pieces(file))
         known = self.store.known(f"version {sha256}")
         version = recorded.get("version") if recorded and recorded.get("sha256") == sha256 else known
         told = {"sha256": sha256, "mode": mode, "owner": owner}
@@ -153,21 +166,21 @@ def _refuse_obstacles(target: Path) -> None:
 def _put(target: Path, source: Optional[Path], state: State) -> None:
     temporary = _temporary(target)
     uid, _, gid = state["owner"].partition(":")
-    temporary.unlink(missing_ok=True)
     try:
         if source is None:
+            temporary.unlink(missing_ok=True)
             temporary.symlink_to(state["target"])
+            if os.geteuid() == 0:
+                os.chown(temporary, int(uid), int(gid), follow_symlinks=False)
         else:
-            with temporary.open("wb") as file:
+            with created(temporary) as file:
                 for chunk in read(source):
                     file.write(chunk)
                 file.flush()
-                os.fchmod(file.fileno(), int(state["mode"], 8))
+                if os.geteuid() == 0:
+                    os.fchown(file.fileno(), int(uid), int(gid))
+                os.fchmod(file.fileno(), int(state["mode"], 8))  # after fchown, which takes set-id bits away
                 os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            os.chown(temporary, int(uid), int(gid), follow_symlinks=False)
-            if source is not None:
-                temporary.chmod(int(state["mode"], 8))  # chown takes set-id bits away
         temporary.replace(target)
     except OSError:
         temporary.unlink(missing_ok=True)  # on a full disk the half program is in the way of all else

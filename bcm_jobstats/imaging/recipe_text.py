@@ -1,6 +1,7 @@
 """A build as text that an administrator can review and run by hand: a batch for cmsh and a shell script.
 
-Whether cmsh knows comments is not documented; `!: TEXT` is a shell command that does nothing (bcm-facts §1.2).
+Whether cmsh knows comments is not documented; `!: 'TEXT'` is a shell command that does nothing (bcm-facts §1.2). TEXT
+is quoted for the shell, and has no `;`, at which cmsh might end the command before it looks at quotes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from bcm_jobstats.bcm.cmsh import imagescripts
 from bcm_jobstats.imaging.order import Order
 from bcm_jobstats.imaging.packages import PackageProvider
 from bcm_jobstats.imaging.programs import ProgramProvider
-from bcm_jobstats.imaging.store import FOLDER
 from bcm_jobstats.plan.model import Change, Plan
 from bcm_jobstats.plan.resource import Provider
 
@@ -28,7 +28,7 @@ def cmsh_text(order: Order, nodes: Sequence[str]) -> str:
 
 def _cmsh(order: Order, nodes: Sequence[str]) -> Iterator[str]:
     def remark(*lines: str) -> Iterator[str]:
-        yield from (f"{_REMARK}{line}" for line in lines)
+        yield from (_REMARK + _in_quotes(line.replace(";", ",")) for line in lines)
 
     yield from remark(f"Software image {order.target} for category {order.category}, by bcm-jobstats image recipe")
     if order.clones:
@@ -36,7 +36,7 @@ def _cmsh(order: Order, nodes: Sequence[str]) -> Iterator[str]:
         yield from imagescripts.clone(order.source, order.target)
     yield from remark(
         f"2. On the head node, as root: bash {SHELL}",
-        "3. The rest is for afterwards. Review each line, take the first three characters away, and run it.",
+        "3. The rest is for afterwards. Review each command, and run what is between the quotes.",
     )
     yield from remark("   The provisioning nodes get the changed image; imageupdate alone may be too early.")
     yield from remark(*imagescripts.UPDATE_PROVISIONERS)
@@ -56,6 +56,11 @@ def _cmsh(order: Order, nodes: Sequence[str]) -> Iterator[str]:
     if nodes[1:]:
         yield from remark("   Some nodes at a time, the dry run before the real one.")
         yield from remark(*imagescripts.sync(nodes[1:], write=False), *imagescripts.sync(nodes[1:], write=True))
+
+
+def _in_quotes(text: str) -> str:
+    """One word to the shell."""
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def shell_text(order: Order, plan: Plan, providers: Sequence[Provider], shown: str) -> str:
@@ -79,8 +84,8 @@ def shell_text(order: Order, plan: Plan, providers: Sequence[Provider], shown: s
 
 def _steps(change: Change, provider: Provider) -> list[str]:
     commands = provider.commands(change.name, change.before, change.after)
-    if change.kind == ProgramProvider.kind and change.after and "sha256" in change.after:
-        summed = f"{change.after['sha256']}  /{FOLDER}/{change.after['sha256']}"
+    if isinstance(provider, ProgramProvider) and change.after and "sha256" in change.after:
+        summed = f"{change.after['sha256']}  {provider.place(change.after)}"
         return [f"# version {change.after.get('version', 'unknown')}", f"echo '{summed}' | sha256sum -c -", *commands]
     if change.kind == PackageProvider.kind:
         # The last two open a shell in the image and say what is typed there.

@@ -15,6 +15,8 @@ from bcm_jobstats.imaging.trees import Tree
 
 CLONING, BUILDING, BUILT, ROLLING, DONE, RETURNING = "cloning", "building", "built", "rolling", "done", "returning"
 STAGES = (CLONING, BUILDING, BUILT, ROLLING, DONE, RETURNING)
+GRABBING = "grabbing"
+"""Stands for the digest in the record of a clone that was found whole, until the grab into it was looked at."""
 MOVED, UPDATED, VERIFIED, FAILED = "moved", "updated", "verified", "failed"
 """A node that uses the new image, that was synced with it, that passed its health gate, that did not."""
 

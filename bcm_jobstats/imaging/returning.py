@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -10,7 +10,7 @@ from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.imaging.back import Return
 from bcm_jobstats.imaging.means import Means
 from bcm_jobstats.imaging.record import FAILED, VERIFIED, NodeRecord, Record
-from bcm_jobstats.imaging.rolling import SHOWN
+from bcm_jobstats.imaging.synced import Synced, told
 from bcm_jobstats.imaging.waves import cut
 from bcm_jobstats.site import Amount
 from bcm_jobstats.site.noderange import fold
@@ -25,6 +25,10 @@ class Returning:
     means: Means
     stale: Callable[[Collection[str]], Mapping[str, Collection[str]]]
     """node -> services that run there with files of the image that is left."""
+    reboot: bool = False
+    """Boot nodes that BCM says have to."""
+    timeout: float = 0.0
+    """Seconds until they are up."""
     record: Record = field(init=False)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -50,17 +54,12 @@ class Returning:
             done = len([node for node in self.record.nodes.values() if node.state == VERIFIED])
             means.bar(done, len(self.failed), sum(len(later.nodes) for later in waves[number:]))
 
-    def _wave(self, nodes: Collection[str]) -> None:
+    def _wave(self, nodes: Sequence[str]) -> None:
         means = self.means
         means.tell("  imageupdate")
         means.change("sync", lambda: means.work.sync(nodes, write=True))
-        means.calls["compare"] += 1
-        for name, found in means.differing(nodes).items():
-            if found is None:
-                self.failed[name] = "it does not tell what files it has"
-            elif found:
-                some = "; ".join(f"{one.path}: {one.what}" for one in found[:SHOWN])
-                self.failed[name] = f"it is not as the image after imageupdate: {some}"
+        failed, _ = Synced(means, self.reboot, self.timeout).look(nodes)
+        self.failed.update(failed)
         stale = {name: found for name, found in self.stale(nodes).items() if found}
         services = sorted({service for found in stale.values() for service in found})
         if services:
@@ -69,13 +68,13 @@ class Returning:
         for name in [name for name in nodes if name in self.failed]:
             means.tell(f"  {name} failed: {self.failed[name]}")
         means.guard()
-        told = {
+        news = {
             name: NodeRecord(
                 self.record.nodes[name].former, FAILED if name in self.failed else VERIFIED, self.failed.get(name, "")
             )
             for name in nodes
         }
-        self.record = self.record.with_nodes(told)
+        self.record = self.record.with_nodes(news)
         means.keep(self.record)
 
 
@@ -83,7 +82,5 @@ class NotBack(JobstatsError):
     """Some nodes are not as the image has them to which they were to go back."""
 
     def __init__(self, category: str, failed: Mapping[str, str]) -> None:
-        told = [f"{node}: {why}" for node, why in list(failed.items())[:SHOWN]]
-        more = [f"and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
-        cause = "\n  ".join([f"{len(failed)} nodes are not back: {fold(failed)}", *told, *more])
+        cause = "\n  ".join([f"{len(failed)} nodes are not back: {fold(failed)}", *told(failed)])
         super().__init__(f"image rollback {category}", cause, f"Go on: bcm-jobstats image rollback {category}")

@@ -13,13 +13,9 @@ from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.imaging.means import Means
 from bcm_jobstats.imaging.record import FAILED, MOVED, UPDATED, VERIFIED, NodeRecord, Record
 from bcm_jobstats.imaging.rollout import Options, RolloutPlan
+from bcm_jobstats.imaging.synced import Synced, told
 from bcm_jobstats.imaging.waves import Wave, too_many
 from bcm_jobstats.site.noderange import fold
-
-POLL = 5.0
-"""Seconds between two looks at nodes that boot."""
-SHOWN = 3
-"""How many failures a message tells in full."""
 
 
 class Stopped(JobstatsError):
@@ -70,16 +66,14 @@ class Rolling:
 
     def stop(self, why: str, failed: Mapping[str, str]) -> Stopped:
         """The error that ends a rollout."""
-        told = [f"{node}: {reason}" for node, reason in list(failed.items())[:SHOWN]]
-        more = [f"and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
         untouched = self.untouched()
         counts = f"{len(self.verified())} done, {len(self.failed())} failed, {len(untouched)} left: " + (
             f"{fold(untouched)} not touched" if untouched else "no node was left out"
         )
         name = self.record.category
-        cause = "\n  ".join([f"stopped: {why}", *told, *more, counts])
-        remedy = f"Go on: bcm-jobstats image rollout {name}\n  Go back: bcm-jobstats image rollback {name}"
-        return Stopped(f"image rollout {name}", cause, remedy)
+        cause = "\n  ".join([f"stopped: {why}", *told(failed), counts])
+        back = f"\n  Go back: bcm-jobstats image rollback {name}" if self.record.source != self.record.image else ""
+        return Stopped(f"image rollout {name}", cause, f"Go on: bcm-jobstats image rollout {name}{back}")
 
     def _wave(self, wave: Wave) -> dict[str, str]:
         """Bring the nodes of one wave to the image, look at them; node -> why it failed."""
@@ -89,71 +83,26 @@ class Rolling:
         moving = [name for name in nodes if self.plan.uses[name] != self.plan.image]
         if moving:
             means.tell(f"  software image {self.plan.image}")
-            self.means.change("use", lambda: means.work.use(moving, self.plan.image))
+            # In a repair that is their category's already: they need none of their own, however it ends.
+            own = "" if self.plan.repair else self.plan.image
+            self.means.change("use", lambda: means.work.use(moving, own))
         means.tell("  imageupdate")
         self.means.change("sync", lambda: means.work.sync(nodes, write=True))
         self._mark(nodes, UPDATED)
-        failed = self._required(nodes)
-        failed.update(self._compared([name for name in nodes if name not in failed]))
+        failed = self._synced(nodes)
         failed.update(self._look([name for name in nodes if name not in failed]))
         self._mark([name for name in nodes if name not in failed], VERIFIED)
         self._mark(failed, FAILED, failed)
         return {name: failed[name] for name in nodes if name in failed}
 
-    def _required(self, nodes: Sequence[str]) -> dict[str, str]:
-        """See to it that nodes that have to boot do; node -> why it is not up."""
-        wanting = self._wanting(nodes)
-        if not wanting or self.options.no_reboot:
-            return self._down(nodes)
-        if self.options.reboot:
-            return {**self._down([name for name in nodes if name not in wanting]), **self._reboot(wanting, looks=1)}
-        why = f"BCM says restart-required of {fold(wanting)} after the update"
-        ways = "--reboot boots such nodes and ends their jobs, --no-reboot goes on without"
-        raise self.stop(f"{why}; {ways}", {})
-
-    def _compared(self, nodes: Sequence[str]) -> dict[str, str]:
-        """Whether files are as in the image; some BCM may bring a new one at the next boot only (capability
-        imageupdate-new-image). node -> why not."""
-        failed = self._differing(nodes)
-        if not failed or not self.options.reboot:
-            return failed
-        # Two looks: nothing but time tells that these are not up from before.
-        down = self._reboot(list(failed), looks=2)
-        return {**down, **self._differing([name for name in failed if name not in down])}
-
-    def _reboot(self, nodes: Sequence[str], looks: int) -> dict[str, str]:
-        """Boot nodes, until they are seen up so many times in a row; node -> why it is not."""
-        self.means.tell(f"  reboot {fold(nodes)}")
-        self.means.change("reboot", lambda: self.means.work.reboot(nodes))
-        until, seen = self.means.clock() + self.options.timeout, 0
-        wanting: list[str] = []
-        while seen < looks and self.means.clock() < until:
-            self.means.pause(POLL)
-            wanting = self._wanting(nodes)
-            seen = 0 if wanting or self._down(nodes) else seen + 1
-        return {**dict.fromkeys(wanting, "it did not boot in time"), **self._down(nodes)}
-
-    def _wanting(self, nodes: Sequence[str]) -> list[str]:
-        self.means.calls["status"] += 1
-        self._status = self.means.work.status(nodes)
-        return [name for name in nodes if name in self._status and self._status[name].restart_required]
-
-    def _down(self, nodes: Sequence[str]) -> dict[str, str]:
-        states = {name: self._status[name].state if name in self._status else "unknown to BCM" for name in nodes}
-        return {name: f"it is {state}" for name, state in states.items() if state != "UP"}
-
-    def _differing(self, nodes: Sequence[str]) -> dict[str, str]:
-        if not nodes:
-            return {}
-        self.means.calls["compare"] += 1
-        failed = {}
-        for name, found in self.means.differing(nodes).items():
-            if found is None:
-                failed[name] = "it does not tell what files it has"
-            elif found:
-                some = "; ".join(f"{one.path}: {one.what}" for one in found[:SHOWN])
-                more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-                failed[name] = f"it is not as the image after imageupdate: {some}{more}"
+    def _synced(self, nodes: Sequence[str]) -> dict[str, str]:
+        """node -> why it is not up or not as the image. Stopped, where some are and are to boot all the same."""
+        failed, wanting = Synced(self.means, self.options.reboot, self.options.timeout).look(nodes)
+        if wanting and not self.options.no_reboot:
+            self._mark(failed, FAILED, failed)
+            why = f"BCM says restart-required of {fold(wanting)} after the update"
+            ways = "--reboot boots such nodes and ends their jobs, --no-reboot goes on without"
+            raise self.stop(f"{why}; {ways}", failed)
         return failed
 
     def _look(self, nodes: Sequence[str]) -> dict[str, str]:

@@ -1,21 +1,18 @@
-"""What a rollout would do: which image, which nodes in which order, which are left and why. Changes nothing."""
+"""What a rollout would do: which nodes in which order, which are left and why. Changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Optional
 
+from bcm_jobstats.bcm.cmsh.scripts import node_list
 from bcm_jobstats.bcm.entities import Cluster, Node
 from bcm_jobstats.bcm.imagework import NodeStatus
-from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.imaging.record import BUILDING, CLONING, DONE, MOVED, RETURNING, ROLLING, VERIFIED, Record
+from bcm_jobstats.imaging.record import VERIFIED, Record
+from bcm_jobstats.imaging.rolled import CannotRoll, nodes_of
 from bcm_jobstats.imaging.waves import Wave, cut, natural
 from bcm_jobstats.site import Amount, Rollout
-
-
-class CannotRoll(JobstatsError):
-    """There is nothing that could be rolled out to a category, or not now."""
 
 
 @dataclass(frozen=True)
@@ -71,82 +68,41 @@ class RolloutPlan:
         return [node for wave in self.waves for node in wave.nodes]
 
 
-def record_for(category: str, record: Optional[Record], cluster: Cluster, digest: str = "") -> Record:
-    """The record that a rollout goes by: of the image that was built for a category, or of the one it has, to which its
-    nodes are brought back. `digest` is the image's now. Raises CannotRoll."""
-    subject = f"image rollout {category}"
-    present = _present(category, cluster)
-    if record is None:
-        return Record(category, present, present, ROLLING, digest)
-    if record.stage in (CLONING, BUILDING):
-        cause = f"the build of {record.image} has not ended"
-        raise CannotRoll(subject, cause, f"Run: bcm-jobstats image build {category}")
-    if record.stage == RETURNING:
-        cause = f"its nodes are on the way back to {record.source}"
-        raise CannotRoll(subject, cause, f"Run: bcm-jobstats image rollback {category}")
-    allowed = {record.image} if record.stage == DONE else {record.image, record.source}
-    if present not in allowed:
-        cause = f"the category has image {present} now, and {record.image} was built from {record.source}"
-        remedy = f"Set it to {record.source} in cmsh, or run: bcm-jobstats image rollback {category}"
-        raise CannotRoll(subject, cause, remedy)
-    nodes = record.nodes
-    if record.stage == DONE or record.digest != digest:
-        # What was seen to work was another image, or is not what somebody wants to know now.
-        nodes = {name: replace(node, state=MOVED, reason="") for name, node in nodes.items()}
-    return record.at(ROLLING, digest=digest, nodes=nodes)
-
-
 def make(
     record: Record, cluster: Cluster, status: Mapping[str, NodeStatus], options: Options, *, repair: bool = False
 ) -> RolloutPlan:
-    """The plan for the nodes of the record's category; `status` tells which are up. Raises CannotRoll."""
+    """The plan for the nodes of the record's category; `status` tells which are up. Raises CannotRoll, or UnsafeName
+    where a node has a name that cannot be sent."""
     members = {node.name: node for node in nodes_of(record.category, cluster)}
     formers = _formers(members, record)
     _refuse_strangers(record.category, (*options.canary, *options.nodes), members)
     left: dict[str, str] = {}
+    done: list[str] = []
     waiting: list[str] = []
     going: list[str] = []
     for name in natural(members):
         wanted = not options.nodes or name in options.nodes
-        state = status[name].state if name in status else "unknown to BCM"
-        third = formers[name] not in ("", record.image, record.source)
-        if third and name not in options.nodes and name not in record.nodes:
-            left[name] = f"has an image of its own, {formers[name]}: name it with --nodes to take it along"
-        elif state != "UP":
-            left[name] = f"is {state}: it gets the image at its next boot"
-        elif not _verified(record, name):
+        why = _why_left(members[name], status.get(name), record, options, repair=repair)
+        if _works(members[name], record, cluster):
+            done.append(name)
+        elif why:
+            left[name] = why
+        else:
             (going if wanted else waiting).append(name)
-    first = options.canary or tuple(natural(going)[: options.canaries])
-    begun = any(_verified(record, name) for name in members) and not options.canary
-    lost = [name for name in options.canary if name in left]
-    if lost:
-        raise CannotRoll(f"canary {lost[0]}", left[lost[0]].partition(":")[0], "Choose another with --canary.")
+    node_list(going)
+    _refuse_canaries(options.canary, {*going, *done}, left)
+    first = options.canary or (() if done else tuple(natural(going)[: options.canaries]))
     return RolloutPlan(
         record,
         record.image,
-        tuple(cut(going, () if begun else first, options.wave)),
+        tuple(cut(going, first, options.wave)),
         {name: formers[name] for name in going},
         {name: cluster.image_of(members[name]) or "" for name in going},
-        tuple(name for name in natural(members) if _verified(record, name)),
+        tuple(done),
         left,
         tuple(waiting),
         repair,
     )
-
-
-def nodes_of(category: str, cluster: Cluster) -> list[Node]:
-    """The nodes of a category."""
-    return [node for node in cluster.nodes.values() if node.category == category and not node.is_head]
-
-
-def _present(category: str, cluster: Cluster) -> str:
-    found = cluster.categories.get(category)
-    if found is None:
-        known = ", ".join(sorted(cluster.categories)) or "none"
-        raise CannotRoll(f"category {category}", "BCM has no such category", f"There are: {known}")
-    if not found.image:
-        raise CannotRoll(f"category {category}", "has no software image", "Set one in cmsh.")
-    return found.image
 
 
 def _formers(members: Mapping[str, Node], record: Record) -> dict[str, str]:
@@ -157,8 +113,29 @@ def _formers(members: Mapping[str, Node], record: Record) -> dict[str, str]:
     return {name: record.nodes[name].former if name in record.nodes else image for name, image in own.items()}
 
 
-def _verified(record: Record, name: str) -> bool:
-    return name in record.nodes and record.nodes[name].state == VERIFIED
+def _why_left(
+    node: Node, status: Optional[NodeStatus], record: Record, options: Options, *, repair: bool
+) -> Optional[str]:
+    """Why a node does not go; None: it does, where it is wanted."""
+    # One that an earlier run was to take along goes on, unless somebody gave it back since the rollout ended.
+    known = not repair and node.name in record.nodes and record.nodes[node.name].former == node.image
+    if node.image not in ("", record.image, record.source) and node.name not in options.nodes and not known:
+        return f"has an image of its own, {node.image}: name it with --nodes to take it along"
+    state = status.state if status else "unknown to BCM"
+    return None if state == "UP" else f"is {state}: it gets the image at its next boot"
+
+
+def _refuse_canaries(canary: Collection[str], there: Collection[str], left: Mapping[str, str]) -> None:
+    for name in canary:
+        if name not in there:
+            why = left[name].partition(":")[0] if name in left else "is not among the nodes that go"
+            raise CannotRoll(f"canary {name}", why, "Choose another with --canary.")
+
+
+def _works(node: Node, record: Record, cluster: Cluster) -> bool:
+    """Whether a node was seen to work with the image, and still has it."""
+    seen = node.name in record.nodes and record.nodes[node.name].state == VERIFIED
+    return seen and cluster.image_of(node) == record.image
 
 
 def _refuse_strangers(category: str, names: Collection[str], members: Collection[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.imaging import compile, extract
-from bcm_jobstats.imaging.store import Store, digest
+from bcm_jobstats.imaging.store import Store, pieces, summed
 from bcm_jobstats.site.artifacts import Artifact, Supply
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Sources:
         if supply.kind == "package" and not supply.from_:
             return None
         sha256, origin = self._found(name, artifact.version, architecture, supply)
+        if not (self.store.folder / sha256).stat().st_size:
+            raise NotSupplied(subject, f"what {origin} supplies is empty", "Get it anew, or build it anew.")
         self.store.learn(f"version {sha256}", artifact.version)
         if supply.package:
             self.store.learn(package_key(supply.package, artifact.version, architecture), sha256)
@@ -65,47 +68,53 @@ class Sources:
         subject = f"artifact {name} ({architecture})"
         bundled = self.bundle.find(name, version, architecture) if self.bundle else None
         if bundled and self.bundle and bundled.kind == supply.kind and supply.sha256 in {None, bundled.sha256}:
-            taken = self.bundle.take(bundled, self.store)
-            return self._taken_out(taken, supply, bundled.sha256), str(self.bundle.path)
+            kept = self._known(supply, bundled.sha256)
+            if kept is None:
+                taken = self.bundle.take(bundled, self.store)
+                kept = self._brought(taken, supply, subject, bundled.sha256)
+            return kept, str(self.bundle.path)
         if supply.source:
             source = self.root / supply.source.lstrip("/")
             command, result = str(supply.build), str(supply.result)
             return compile.built(source, command, result, self.store, subject), f"{supply.source}: {command}"
         local = str(supply.local)
-        kept = self._kept(supply)
+        kept = self._known(supply, supply.sha256) if supply.sha256 else None
         if kept is None:
-            file = self.root / local.lstrip("/")
-            kept = self._taken_out(file, supply, self._checked(file, supply, subject))
+            kept = self._brought(self.root / local.lstrip("/"), supply, subject, supply.sha256)
         return kept, local
 
-    def _kept(self, supply: Supply) -> Optional[str]:
-        """What an earlier run left in the store, of a file that the site file names by its sum."""
-        if not supply.sha256:
-            return None
-        if supply.archive:
-            return self.store.made(_member_key(supply, supply.sha256))
-        return supply.sha256 if self.store.get(supply.sha256) else None
+    def _brought(self, file: Path, supply: Supply, subject: str, wanted: Optional[str]) -> str:
+        """The sum of the program in `file`, or of a package's file; it is in the store afterwards.
 
-    def _checked(self, file: Path, supply: Supply, subject: str) -> str:
+        `file` is opened once, and what is used is a copy that had the wanted sum: others may change it at any time.
+        """
         if not file.is_file():
             remedy = "Copy it there; or `bcm-jobstats image fetch` where there is a network, then give --bundle here."
             raise NotSupplied(subject, f"there is no file {file}", remedy)
-        sha256 = digest(file)
-        require_sum(str(file), sha256, supply.sha256)
-        return sha256
+        with file.open("rb") as opened:
+            sha256 = summed(pieces(opened))  # so that nothing is copied that is there, or is wrong
+            require_sum(str(file), sha256, wanted)
+            kept = self._known(supply, sha256)
+            if kept is not None:
+                return kept
+            opened.seek(0)
+            if supply.archive:
+                return self._taken_out(pieces(opened), supply, file, wanted)
+            return self.store.put(pieces(opened), lambda found: require_sum(str(file), found, wanted))
 
-    def _taken_out(self, file: Path, supply: Supply, sha256: str) -> str:
-        """The sum of the program in a checked `file`, whose own sum is `sha256`; it is in the store afterwards."""
+    def _known(self, supply: Supply, sha256: str) -> Optional[str]:
+        """What an earlier run left in the store of a file with that sum."""
         if supply.archive:
-            key = _member_key(supply, sha256)
-            inner = self.store.made(key)
-            if inner is None:
-                inner = self.store.put(extract.member(file, str(supply.member)))
-                self.store.learn(key, inner)
-            return inner
-        if self.store.get(sha256) is None:
-            require_sum(str(file), self.store.put_file(file), sha256)
-        return sha256
+            return self.store.made(_member_key(supply, sha256))
+        return sha256 if self.store.get(sha256) else None
+
+    def _taken_out(self, chunks: Iterator[bytes], supply: Supply, archive: Path, wanted: Optional[str]) -> str:
+        """The sum of the member of an archive."""
+        with self.store.copy(chunks) as (copy, sha256):
+            require_sum(str(archive), sha256, wanted)
+            inner = self.store.put(extract.member(copy, str(supply.member), archive))
+        self.store.learn(_member_key(supply, sha256), inner)
+        return inner
 
 
 def require_sum(subject: str, found: str, wanted: Optional[str]) -> None:

@@ -1,4 +1,4 @@
-"""Files by their sha256 on the head node: programs that images get, and those of administrators that ours replaced.
+"""Files by their sha256 on the head node: programs that images get, and the files of packages.
 
 Every file is complete or not there, whatever ends a run, and is summed again when it is used.
 """
@@ -10,13 +10,16 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import IO, Optional
 
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.imaging.manifest import write_atomically
+from bcm_jobstats.imaging.unfollowed import created
 
 FOLDER = "var/lib/bcm-jobstats/artifacts"
 CHUNK = 1 << 20
@@ -56,28 +59,58 @@ class Store:
             raise NotKept(subject, f"its file {self.folder / sha256} {state}", remedy)
         return found
 
-    def put(self, chunks: Iterable[bytes]) -> str:
-        """Keep a file, durably; returns its sha256. Raises CannotKeep; what `chunks` raises leaves nothing behind."""
+    def put(self, chunks: Iterable[bytes], accept: Callable[[str], None] = lambda sha256: None) -> str:
+        """Keep a file, durably; returns its sha256. Raises CannotKeep; what `chunks` raises, or `accept` when it is
+        told the sum, leaves nothing behind."""
         with self.alone():
             part = self.folder / ".part"
             try:
-                sha256 = self._write(part, chunks)
+                with self._guarded():
+                    file = created(part)
+                with file:
+                    sha256 = self._write(file, chunks)
+                accept(sha256)
                 part.replace(self.folder / sha256)
             finally:
                 part.unlink(missing_ok=True)
         return sha256
 
+    @contextmanager
+    def copy(self, chunks: Iterable[bytes]) -> Iterator[tuple[IO[bytes], str]]:
+        """A copy without a name, to read from, and its sha256; nobody can change it, and it is gone afterwards however
+        a run ends. Raises CannotKeep."""
+        self.prepare()
+        with self._guarded():
+            file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - closed below, outside of _guarded
+        with file:
+            sha256 = self._write(file, chunks)
+            file.seek(0)
+            yield file, sha256
+
     def put_file(self, file: Path) -> str:
         """Keep a copy of `file`; returns its sha256."""
         return self.put(read(file))
 
+    def prepare(self) -> None:
+        """Make the folder, for nobody else to read. CannotKeep when there is one that somebody else can write to: what
+        it tells could be anything. A folder next to a bundle may be in a directory such as /tmp."""
+        with self._guarded():
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            status = self.folder.lstat()
+            if not stat.S_ISDIR(status.st_mode):
+                raise CannotKeep(str(self.folder), "is a symbolic link", "Remove it, and run the command again.")
+            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                cause = "belongs to somebody else, or others can write to it"
+                raise CannotKeep(str(self.folder), cause, "Remove it, and run the command again.")
+            self.folder.chmod(0o700)
+
     @contextmanager
     def alone(self) -> Iterator[int]:
         """One process at a time; yields the lock's descriptor, which a child may inherit to hold it on."""
+        self.prepare()
         with self._guarded():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.folder.chmod(0o700)
-            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
@@ -111,19 +144,15 @@ class Store:
         pairs = told.items() if isinstance(told, dict) else ()
         return {str(key): value for key, value in pairs if isinstance(value, str)}
 
-    def _write(self, part: Path, chunks: Iterable[bytes]) -> str:
+    def _write(self, file: IO[bytes], chunks: Iterable[bytes]) -> str:
         told = hashlib.sha256()
-        with self._guarded():
-            file = part.open("wb")
-        with file:
-            for chunk in chunks:  # errors of the source are not ours, and pass
-                told.update(chunk)
-                with self._guarded():
-                    file.write(chunk)
+        for chunk in chunks:  # errors of the source are not ours, and pass
+            told.update(chunk)
             with self._guarded():
-                file.flush()
-                os.fchmod(file.fileno(), 0o600)
-                os.fsync(file.fileno())
+                file.write(chunk)
+        with self._guarded():
+            file.flush()
+            os.fsync(file.fileno())
         return told.hexdigest()
 
     @contextmanager
@@ -139,14 +168,24 @@ class Store:
 def read(file: Path) -> Iterator[bytes]:
     """The content of `file` in pieces."""
     with file.open("rb") as opened:
-        while chunk := opened.read(CHUNK):
-            yield chunk
+        yield from pieces(opened)
+
+
+def pieces(opened: IO[bytes]) -> Iterator[bytes]:
+    """What is left of an open file, in pieces."""
+    while chunk := opened.read(CHUNK):
+        yield chunk
 
 
 def digest(file: Path) -> str:
     """The sha256 of `file`, in hexadecimal digits."""
+    return summed(read(file))
+
+
+def summed(chunks: Iterable[bytes]) -> str:
+    """The sha256 of all `chunks` together."""
     told = hashlib.sha256()
-    for chunk in read(file):
+    for chunk in chunks:
         told.update(chunk)
     return told.hexdigest()
 

@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Optional
 
 from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.imaging import heredoc
 from bcm_jobstats.imaging.manifest import Manifest, write_atomically
+from bcm_jobstats.imaging.unfollowed import opened
 from bcm_jobstats.plan.resource import Found, State
 
 MANAGED = "managed"
@@ -63,6 +65,7 @@ class TreeProvider:
     `owner` and `managed`.
 
     `owner` is a numeric `uid:gid`; it is applied and compared only by root. `managed` is whether it is in the manifest.
+    Something of the `type` other (a pipe, a socket, a device) is not read, and never ours to replace or remove.
     """
 
     def __init__(
@@ -113,15 +116,15 @@ class TreeProvider:
         return None
 
     def remove(self, name: str, before: State) -> Optional[State]:
-        """See Provider. A directory that holds something of others stays."""
+        """See Provider. A directory that holds something of others stays, and so does what never was of ours."""
         tree, path = self._split(name)
         target = tree.locate(path)
         target.with_name(f".{target.name}.bcm-jobstats").unlink(missing_ok=True)
         if before["type"] == "directory":
-            if target.is_dir() and not any(target.iterdir()):
+            if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
                 target.rmdir()
-        else:
-            target.unlink(missing_ok=True)
+        elif target.is_symlink() or target.is_file():
+            target.unlink()
         self._strike_off(Manifest(tree.root, tree.manifest), path)
         kept = _look(target, None)
         return {**kept, MANAGED: False} if kept else None
@@ -139,8 +142,8 @@ class TreeProvider:
         if after["type"] == "symlink":
             parent = shlex.quote(str(PurePosixPath(tree.shown.rstrip("/") + path).parent))
             return [f"mkdir -p {parent}", f"ln -sfT {shlex.quote(after['target'])} {shown}"]
-        body = after["content"].rstrip("\n")
-        return [f"install -D {owner} -m {mode} /dev/stdin {shown} <<'END-OF-FILE'\n{body}\nEND-OF-FILE"]
+        content = after["content"].encode("utf-8", "surrogateescape")
+        return [heredoc.fed(f"install -D {owner} -m {mode} /dev/stdin {shown}", content)]
 
     def _strike_off(self, manifest: Manifest, path: str) -> None:
         manifest.entries.pop(path, None)
@@ -179,19 +182,23 @@ def _look(path: Path, recorded: Optional[Mapping[str, Any]]) -> Optional[dict[st
         return {"type": "symlink", "target": str(path.readlink()), "mode": mode, "owner": owner}
     if stat.S_ISDIR(status.st_mode):
         return {"type": "directory", "mode": mode, "owner": owner}
-    return {
-        "type": "file",
-        "content": path.read_bytes().decode("utf-8", "surrogateescape"),
-        "mode": mode,
-        "owner": owner,
-    }
+    file = opened(path)
+    if file is None:
+        return {"type": "other", "mode": mode, "owner": owner}
+    with file:
+        content = file.read().decode("utf-8", "surrogateescape")
+    return {"type": "file", "content": content, "mode": mode, "owner": owner}
 
 
 def _refuse_obstacles(target: Path, after: State) -> None:
     blocked = next((parent for parent in target.parents if parent.exists() and not parent.is_dir()), None)
     if blocked:
         raise InTheWay(str(blocked), "is there and is not a directory", "Move it away and run the command again.")
-    if target.exists() and not target.is_symlink() and target.is_dir() != (after["type"] == "directory"):
+    if after["type"] == "directory":
+        wanted = target.is_dir() and not target.is_symlink()  # whose mode would be set is where the link leads to
+    else:
+        wanted = target.is_file() or target.is_symlink()
+    if os.path.lexists(target) and not wanted:
         raise InTheWay(str(target), f"is there and is not a {after['type']}", "Move it away and run the command again.")
 
 

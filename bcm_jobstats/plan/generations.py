@@ -43,10 +43,12 @@ class Generations:
         """Put `plan` on disk, durably, and return its number."""
         number = max(self._numbers(), default=0) + 1
         place = self.directory / f"{number:04d}"
-        place.mkdir(parents=True)
+        # A plan holds the content of files, also of those that only root may read.
+        place.mkdir(parents=True, mode=0o700)
+        self.directory.chmod(0o700)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         temporary = place / "plan.json.new"
-        with temporary.open("w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8", opener=_private) as file:
             json.dump({**plan.to_json(), "began": now}, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
@@ -96,6 +98,10 @@ class Generations:
             file = place / "plan.json"
             if file.exists():
                 yield Generation(number, _began(file), (place / "finished").exists(), load(file))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _began(file: Path) -> str:

@@ -229,6 +229,12 @@ class Rollout:
     )
 
 
+def settles_in_time(rollout: Rollout) -> Iterator[tuple[str, str]]:
+    """A node is given up at the end of its time, however well its services run by then."""
+    if rollout.timeout.milliseconds <= rollout.settle.milliseconds:
+        yield f"timeout ({rollout.timeout}) is not longer than settle ({rollout.settle})", "give it more time"
+
+
 @dataclass(frozen=True)
 class Site:
     """Everything an administrator decides. Defaults stand for whatever the file leaves out."""
@@ -265,7 +271,9 @@ class Site:
         "The programs that `image build` puts into software images.",
         "dcgm-exporter: {version: 4.8.4-1, x86_64: {package: datacenter-gpu-manager-exporter}}",
     )
-    rollout: Rollout = setting(Rollout(), Section(Rollout), "How a new software image reaches the nodes.")
+    rollout: Rollout = setting(
+        Rollout(), Section(Rollout, settles_in_time), "How a new software image reaches the nodes."
+    )
     targets: Targets = setting(Targets(), Section(Targets), "Where nodes register for Prometheus.")
     prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
     user: User = setting(User(), Section(User), "The system user that the exporters run as, the same on every node.")

@@ -165,6 +165,55 @@ def test_events_in_a_list_are_no_part_of_it(simulator: Simulator, work: CmshImag
     assert work.exclude_lists(CATEGORY) == before
 
 
+EVENT = "Fri Apr 14 14:03:40 2017 [notice] node001: of an administrator"
+ALTERED = {
+    "a line like an event": (f"- /a\n{EVENT}\n- /b\n".encode(), "looks like an event of BCM: Fri Apr 14"),
+    "another encoding": ("# caf\xe9\n- /a\n".encode("latin-1"), "it is not all UTF-8"),
+    "ends of lines of another system": (b"# dos\r\n- /a\r\n", "it has carriage returns"),
+}
+
+
+def printed(directory: Path, update: bytes) -> Path:
+    """A cmsh that prints the exclude lists of a category `login`, of which one has something in it."""
+    program = stand_in(directory)
+    end = b"Version Information\nCluster Manager 10.25.03\n"
+    (directory / "says").write_bytes(b"login\nlogin\nlogin\n" + update + b"login\nlogin\nlogin\n" + end)
+    return program
+
+
+@pytest.mark.parametrize(("text", "why"), ALTERED.values(), ids=ALTERED)
+def test_a_list_that_would_not_be_written_back_as_it_is_is_refused(tmp_path: Path, text: bytes, why: str) -> None:
+    with pytest.raises(
+        Unreadable, match=f"exclude lists of category login: would not be written back as it is: .*{why}"
+    ):
+        CmshImageWork(printed(tmp_path, text), 30.0).exclude_lists("login")
+    plain = CmshImageWork(printed(tmp_path, b"  - /a \xc3\xa9\n\n- /b\n"), 30.0).exclude_lists("login")
+    assert plain[UPDATE] == "  - /a \xe9\n\n- /b\n"
+
+
+NODES = ("dgx-01", "dgx-02")
+ENDS = {
+    "newer": ("Provisioning completed on node dgx-01\nimageupdate [ COMPLETED ]\n", True),
+    "older, all": ("Provisioning completed on node dgx-01\nProvisioning completed on node dgx-02\n", True),
+    "older, one of two": ("Provisioning completed on node dgx-01\n", False),
+    "older, one twice": ("Provisioning completed on node dgx-01\n" * 2, False),
+    "newer, and not its end": ("imageupdate [ COMPLETED ]\nimageupdate [ FAILED ]\n", False),
+    "nothing": ("", False),
+}
+
+
+@pytest.mark.parametrize(("says", "over"), ENDS.values(), ids=ENDS)
+def test_a_sync_is_over_when_cmsh_says_so_of_all_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, over: bool
+) -> None:
+    """bcm-facts §6: both forms of the last line. Otherwise BCM is asked until it is idle."""
+    waited: list[Any] = []
+    monkeypatch.setattr(provisioning, "wait", lambda talk, nodes, work: waited.append(nodes))
+    program = stand_in(tmp_path, f"{says}Version Information\nCluster Manager 10.25.03\n")
+    CmshImageWork(program, 30.0).sync(NODES, write=True)
+    assert (waited == []) == over
+
+
 WRITES: dict[str, tuple[Callable[[CmshImageWork], None], Callable[[CmshImageWork], None]]] = {
     "clone": (lambda work: work.clone(IMAGE, CLONE), lambda work: work.remove(CLONE)),
     "use": (lambda work: work.use(["dgx-02"], "login-image"), lambda work: work.use(["dgx-02"], "")),

@@ -125,6 +125,16 @@ def test_only_images_of_our_roles_are_looked_at(tmp_path: Path) -> None:
     assert list(images.findings(stack(tmp_path), [tree], {"dgx-image": Content()})) == []
 
 
+def test_images_that_are_not_apart_are_errors(tmp_path: Path) -> None:
+    tree = image(tmp_path, GOOD)
+    (tmp_path / "link").symlink_to(tree.root)
+    others = [Tree("alias", tmp_path / "link", "/cm/images/link"), Tree("inner", tree.root / "usr", "/cm/images/x/usr")]
+    told = [f"{one}" for one in images.findings(stack(tmp_path), [tree, *others], {}) if one.severity == ERROR]
+    assert len(told) == 2
+    assert told[0].startswith("software image alias: has the same directory as dgx-image, /cm/images/link")
+    assert told[1].startswith("software image inner: lies in the directory of dgx-image, /cm/images/dgx-image")
+
+
 def test_a_manifest_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     tree = image(tmp_path, GOOD)
     tree.record.write_text("{")

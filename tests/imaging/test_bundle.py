@@ -73,6 +73,14 @@ def test_the_one_that_was_there_stays_when_a_new_one_fails(made: Path, tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.tar", "parts"]
 
 
+def test_a_link_where_it_is_written_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"mine")
+    (tmp_path / ".bundle.tar.part").symlink_to(tmp_path / "precious")
+    Bundle.open(make(tmp_path))
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+    assert not (tmp_path / "bundle.tar").is_symlink()
+
+
 def test_a_tampered_byte_is_found_wherever_it_is(made: Path, tmp_path: Path) -> None:
     """Every 97th byte: either nothing is used, or what is used is what was put in."""
     content = made.read_bytes()

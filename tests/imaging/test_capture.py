@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from bcm_jobstats.bcm.cmsh import scripts
 from bcm_jobstats.imaging import lookout
-from bcm_jobstats.imaging.capture import OWN, RULES, SECRET, STATE, Entry, Finding, judged
+from bcm_jobstats.imaging.capture import Entry, Finding, judged
 from bcm_jobstats.imaging.lookout import Told
+from bcm_jobstats.imaging.rules import KEY_SIZE, OWN, RULES, SECRET, STATE
 from bcm_jobstats.simulator.excludelists import DEFAULTS
 
 FOUND = [
@@ -23,7 +25,23 @@ FOUND = [
     ("/root/install/admin.key", SECRET, "/root/install/admin.key"),
     ("/opt/monitor/etc/admin.pem", SECRET, "/opt/monitor/etc/admin.pem"),
     ("/root/.ssh/id_ed25519", SECRET, "/root/.ssh/id_ed25519"),
+    ("/etc/bcm-role-monitor/admin.KEY", SECRET, "/etc/bcm-role-monitor/admin.KEY"),
+    ("/etc/monitor/admin.key", SECRET, "/etc/monitor/admin.key"),
+    ("/cm/local/apps/monitor/admin.key", SECRET, "/cm/local/apps/monitor/admin.key"),
+    ("/opt/a/b/c/d/e/f/cmAdmin.Key", SECRET, "/opt/a/b/c/d/e/f/cmAdmin.Key"),
+    ("/usr/local/etc/admin.key", SECRET, "/usr/local/etc/admin.key"),
+    ("/srv/backup/root/.cm/admin.key", SECRET, "/srv/backup/root/.cm/admin.key"),
+    ("/home/bob/.cm/admin.key", SECRET, "/home/bob/.cm/admin.key"),
+    ("/home/bob/.ssh/id_rsa", SECRET, "/home/bob/.ssh/id_rsa"),
+    ("/home/bob/.netrc", SECRET, "/home/bob/.netrc"),
+    ("/root/.kube/config", SECRET, "/root/.kube/config"),
+    ("/root/.docker/config.json", SECRET, "/root/.docker/config.json"),
     ("/etc/krb5.keytab", SECRET, "/etc/krb5.keytab"),
+    ("/etc/slurm/jwt_hs256.key", SECRET, "/etc/slurm/jwt_hs256.key"),
+    ("/etc/ssl/private/node.pem", SECRET, "/etc/ssl/private/node.pem"),
+    ("/etc/pki/tls/private/node.key", SECRET, "/etc/pki/tls/private/node.key"),
+    ("/etc/kubernetes/admin.conf", SECRET, "/etc/kubernetes/admin.conf"),
+    ("/etc/rancher/k3s/k3s.yaml", SECRET, "/etc/rancher/k3s/k3s.yaml"),
     ("/var/lib/bcm-role-monitor/state.json", STATE, "/var/lib/bcm-role-monitor"),
     ("/var/lib/docker/overlay2/x", STATE, "/var/lib/docker"),
     ("/var/lib/containerd/x", STATE, "/var/lib/containerd"),
@@ -55,6 +73,8 @@ FOUND = [
 ]
 FINE = [
     *("/etc/munge/munge.key", "/etc/ssl/private/ssl-cert-snakeoil.key", "/root/.ssh/id_rsa.pub", "/etc/hosts"),
+    *("/home/bob/.ssh/id_rsa.pub", "/home/bob/.ssh/authorized_keys", "/etc/pki/tls/private/localhost.key"),
+    *("/root/.cm/cert.pem", "/etc/slurm/slurm.key"),
     *(
         "/etc/ssh/ssh_host_rsa_key.pub",
         "/etc/sysconfig/network-scripts/ifcfg-lo",
@@ -66,8 +86,20 @@ FINE = [
 EXCLUDED = [
     *("/cm/local/apps/cmd/etc/cert.key", "/etc/hostname", "/etc/HOSTNAME", "/run/gpustat/0", "/run/dcgm-job-map/0"),
     *("/etc/sysconfig/network-scripts/ifcfg-eth0", "/var/lib/dhclient/dhclient.leases"),
+    "/cm/shared/apps/jobstats/prometheus-targets/dgx-01.json",
 ]
 """What BCM's own list keeps out of an image (bcm-facts §6)."""
+KEYS = [
+    "/etc/bcm-role-monitor/key.pem", "/root/.ssh/mykey", "/root/keys", "/opt/tool/conf/tls", "/srv/web/x",
+    "/usr/local/share/x", "/home/bob/backup/mine",
+]  # fmt: skip
+"""Private keys by what is in them; their names say nothing."""
+KEPT = [
+    "/etc/ssh/ssh_host_ed25519_key", "/etc/ssl/private/ssl-cert-snakeoil.key",
+    "/usr/local/lib/python3/dist-packages/tls/tests/key.pem", "/opt/conda/lib/site-packages/test/key.pem",
+]  # fmt: skip
+"""Private keys that belong there, or that are told as what else they are."""
+TEXT = "# a key\n-----BEGIN OPENSSH PRIVATE KEY-----\nx\n"
 GRABNEW = DEFAULTS["excludelistgrabnew"]
 
 
@@ -79,6 +111,13 @@ def make(root: Path, *paths: str) -> None:
             file = root / f"{start}{name}{end}".lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("x")
+
+
+def make_keys(root: Path, *paths: str, text: str = TEXT) -> None:
+    for path in paths:
+        file = root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
 
 
 def asked(root: Path) -> Told:
@@ -144,6 +183,36 @@ def test_empty_files_and_directories_are_nothing(tmp_path: Path) -> None:
     assert asked(tmp_path).entries == () == tuple(lookout.of_tree(tmp_path))
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """A tree of private keys, and of what only looks like one."""
+    root = tmp_path_factory.mktemp("keys")
+    make_keys(root, *KEYS, *KEPT)
+    make_keys(root, "/etc/doc", text="Begin it with -----BEGIN PRIVATE KEY-----\n")
+    make_keys(root, "/etc/large", text=TEXT + "x" * KEY_SIZE)
+    make_keys(root, "/etc/certificate.pem", text="-----BEGIN CERTIFICATE-----\n")
+    make_keys(root, "/etc/1/2/3/4/5/6/deep", "/var/lib/elsewhere/key")
+    (root / "etc/link").symlink_to(root / "root/keys")
+    os.mkfifo(root / "etc/fifo")
+    return Seen(asked(root).entries, tuple(lookout.of_tree(root)))
+
+
+def test_private_keys_are_found_by_what_is_in_them(keys: Seen) -> None:
+    for entries in (keys.on_node, keys.here):
+        found = judged(entries, GRABNEW)
+        assert {one.path for one in found if one.kind == SECRET} == set(KEYS)
+        assert {one.path for one in found if one.kind == OWN} == {"/etc/ssh/ssh_host_ed25519_key"}
+        assert judged(entries, GRABNEW + "".join(f"{one.line}\n" for one in found)) == []
+
+
+def test_a_place_with_more_small_files_than_are_looked_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "KEY_FILES", 3)
+    make(tmp_path, *(f"/opt/{number}" for number in range(4)), *(f"/etc/{number}" for number in range(3)))
+    assert asked(tmp_path).crowded == ("/opt",)
+
+
 def test_jobs_and_the_manifest_are_told(tmp_path: Path) -> None:
     make(tmp_path, "/etc/bcm-jobstats/manifest.json", "/sys/fs/cgroup/system.slice/slurmstepd.scope/job_41/x",
          "/sys/fs/cgroup/system.slice/dgx-01_slurmstepd.scope/job_7/x")  # fmt: skip
@@ -155,8 +224,9 @@ def test_jobs_and_the_manifest_are_told(tmp_path: Path) -> None:
 
 def test_names_with_blanks_and_newlines_do_not_confuse(tmp_path: Path) -> None:
     make(tmp_path, "/root/.cm/my own.key", "/root/.cm/a\n@etc\n./krb5.keytab\n.key")
+    make_keys(tmp_path, "/srv/a\n@etc\n./b")
     paths = [one.path for one in judged(asked(tmp_path).entries)]
-    assert paths == ["/root/.cm/a?@etc?./krb5.keytab?.key", "/root/.cm/my own.key"]
+    assert paths == ["/root/.cm/a?@etc?./krb5.keytab?.key", "/root/.cm/my own.key", "/srv/a?@etc?./b"]
 
 
 def test_an_answer_that_was_cut_is_none() -> None:

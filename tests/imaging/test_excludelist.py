@@ -21,7 +21,7 @@ from bcm_jobstats.simulator import Simulator
 from tests.harness import cluster, run, snapshot
 
 RECIPE = "name: ours\nexclude:\n  update: [/var/lib/tsdb/*]\n  grabnew: [/var/lib/tsdb/*, /var/lib/other]\n"
-SITE = "cluster: slurm\nrecipes: {login: ours, gone: ours}\nroles: {jobstats: {attach: {manual: true}}}\n"
+SITE = "cluster: slurm\nrecipes: {login: ours}\nroles: {jobstats: {attach: {manual: true}}}\n"
 """No node gets a role, so that a plan is short."""
 
 

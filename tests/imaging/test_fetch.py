@@ -248,6 +248,42 @@ def test_the_definition_knows_where_releases_lie(tmp_path: Path, server: Server)
     assert supply.member == "node_exporter-1.9.1.linux-amd64/node_exporter"
 
 
+def test_a_file_in_a_folder_that_somebody_prepared_is_not_used(tmp_path: Path, server: Server) -> None:
+    """It has the right sum, and another one when it is read again."""
+    site(tmp_path, node_exporter=node(server, PROGRAM))
+    parts = tmp_path / ".bundle.tar.parts"
+    parts.mkdir()
+    parts.chmod(0o777)
+    (parts / sum_of(PROGRAM)).write_bytes(PROGRAM)
+    assert fetch(tmp_path).status == 1
+    assert there(tmp_path) == [".bundle.tar.parts"]
+
+
+def test_a_folder_that_somebody_prepared_is_not_used(tmp_path: Path) -> None:
+    """Next to a bundle in /tmp: its index could tell of another program as what the source was built to."""
+    (tmp_path / "root/src").mkdir(parents=True)
+    (tmp_path / "root/src/x").write_bytes(PROGRAM)
+    site(tmp_path, node_exporter={"x86_64": {"source": "/root/src", "build": "cp x y", "result": "y"}})
+    parts = tmp_path / ".bundle.tar.parts"
+    parts.mkdir()
+    parts.chmod(0o777)
+    outcome = fetch(tmp_path)
+    assert (outcome.status, "others can write to it" in outcome.err) == (1, True)
+    assert list(parts.iterdir()) == []
+    parts.rmdir()
+    parts.symlink_to(tmp_path / "root")
+    assert fetch(tmp_path).status == 1
+    assert sorted(path.name for path in (tmp_path / "root").iterdir()) == ["src"]
+    parts.unlink()
+    assert fetch(tmp_path).status == 0
+
+
+def test_an_empty_program_is_refused(tmp_path: Path, server: Server) -> None:
+    site(tmp_path, node_exporter=node(server, b"", sha256=None, unchecked=True))
+    outcome = fetch(tmp_path)
+    assert (outcome.status, "supplies is empty" in outcome.err) == (1, True)
+
+
 def test_a_file_that_nobody_knows_where_to_get(tmp_path: Path) -> None:
     site(tmp_path, node_exporter={"x86_64": {"file": "/root/x", "sha256": "0" * 64}})
     outcome = fetch(tmp_path)

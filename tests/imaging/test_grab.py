@@ -15,12 +15,13 @@ import pytest
 from bcm_jobstats.bcm.cmsh import provisioning
 from bcm_jobstats.bcm.cmsh.imagework import CmshImageWork
 from bcm_jobstats.cli.main import main
-from bcm_jobstats.imaging.itemized import item, summary
+from bcm_jobstats.imaging.itemized import complaints, foreign, item, summary
 from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.payload import shared_tree
 from bcm_jobstats.imaging.record import BUILT, CLONING, DONE, Record, Records
+from bcm_jobstats.imaging.taken import left
 from bcm_jobstats.simulator import Simulator
-from tests.harness import Outcome, cluster, cmsh, run
+from tests.harness import Outcome, cluster, cmsh, run, snapshot
 
 pytestmark = pytest.mark.slow
 GRAB = ("image", "grab", "--from", "dgx-01", "--to", "golden")
@@ -47,6 +48,7 @@ def head(made: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator
     monkeypatch.setattr(provisioning, "POLL_LEAST", 0.02)
     before = images(made)
     yield made
+    made.control({"op": "clear_faults"})
     Records(shared_tree(made.directory)).remove("dgx-h100")
     for image in images(made) - before:
         cmsh(made, f"softwareimage; remove -d {image}; commit -w")
@@ -58,7 +60,7 @@ def node(head: Simulator) -> Iterator[Path]:
     tree = head.directory / "nodes/dgx-01"
     unit = (tree / UNIT).read_bytes()
     yield tree
-    for path in (KEY, "/etc/machine-id", "/usr/local/bin/golden"):
+    for path in (KEY, "/etc/machine-id", "/usr/local/bin/golden", "/opt/golden"):
         (tree / path.lstrip("/")).unlink(missing_ok=True)
     (tree / UNIT).write_bytes(unit)
 
@@ -151,6 +153,78 @@ def test_somebody_elses_image_only_when_asked_for(head: Simulator, node: Path) -
     assert (head.directory / "cm/images/golden/usr/local/bin/golden").exists()
 
 
+ALIASES = {"same": "/cm/images/dgx-image", "in it": "/cm/images/dgx-image/usr", "around it": "/cm/images"}
+
+
+@pytest.mark.parametrize("path", ALIASES.values(), ids=ALIASES)
+def test_an_image_that_is_not_apart_from_another_one_is_never_wiped(head: Simulator, path: str) -> None:
+    cmsh(head, f"softwareimage; add alias; set path {path}; commit")
+    before = snapshot(head.directory)
+    try:
+        words = ("image", "grab", "--from", "login-01", "--to", "alias", "--overwrite", "--accept", "--yes")
+        fails(run(head.directory, *words), "software image alias: its directory", "has /cm/images/")
+        assert snapshot(head.directory) == before
+    finally:
+        cmsh(head, "softwareimage; remove alias; commit")  # without -d
+
+
+FAILURES = {1: "rsync: connection refused", 2: "Ende der Vorstellung"}
+"""What BCM may say of a sync that failed, in words of its own or not; the first is the dry run, the second the grab."""
+
+
+@pytest.mark.parametrize(("time", "message"), FAILURES.items())
+def test_a_sync_that_fails_is_no_grab(head: Simulator, node: Path, time: int, message: str) -> None:
+    put(node, "/usr/local/bin/golden")
+    head.control({"op": "fault", "kind": "fail_sync", "nth": time, "message": message})
+    subject = "node dgx-01: the log of the dry run" if time == 1 else "image golden: does not have all of dgx-01"
+    fails(run(head.directory, *GRAB, "--yes", "--accept"), subject, message)
+    assert "golden" not in images(head) and record(head) is None
+
+
+def test_a_grab_that_took_only_a_part_is_none(head: Simulator, node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the disk became full in the middle, and the log of it says nothing."""
+    put(node, "/usr/local/bin/golden")
+    put(node, "/opt/golden")
+    grab = CmshImageWork.grab
+
+    def partly(self: CmshImageWork, name: str, image: str, *, write: bool) -> str:
+        told = grab(self, name, image, write=write)
+        if write:
+            (head.directory / "cm/images" / image / "opt/golden").unlink()
+        return told
+
+    monkeypatch.setattr(CmshImageWork, "grab", partly)
+    fails(run(head.directory, *GRAB, "--yes", "--accept"), "does not have all of dgx-01: opt/golden (new)")
+    assert "golden" not in images(head) and record(head) is None
+
+
+def test_what_came_to_the_node_after_the_grab_is_no_failure(
+    head: Simulator, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grab = CmshImageWork.grab
+
+    def meanwhile(self: CmshImageWork, name: str, image: str, *, write: bool) -> str:
+        told = grab(self, name, image, write=write)
+        if write:
+            put(node, "/opt/golden")
+        return told
+
+    monkeypatch.setattr(CmshImageWork, "grab", meanwhile)
+    assert run(head.directory, *GRAB, "--yes", "--accept").status == 0
+
+
+def test_lines_that_tell_of_no_file_have_to_be_accepted(head: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Capability synclog: a heading, say, with a time that is another one in each log."""
+    synclog, calls = CmshImageWork.synclog, iter(range(9))
+
+    def headed(self: CmshImageWork, name: str) -> str:
+        return f"Log 12:00:0{next(calls)}\n.d..t...... usr/\n{synclog(self, name)}"
+
+    monkeypatch.setattr(CmshImageWork, "synclog", headed)
+    fails(run(head.directory, *GRAB, "--yes"), "a line that tells of no file: Log 12:00:0", "--accept")
+    assert run(head.directory, *GRAB, "--yes", "--accept").status == 0
+
+
 def test_files_of_ours_that_differ_on_the_node_are_refused(head: Simulator, node: Path) -> None:
     (node / UNIT).write_text("[Service]\n")
     fails(run(head.directory, *GRAB, "--yes"), f"/{UNIT}: content")
@@ -215,6 +289,58 @@ def test_a_log_is_counted_and_lines_of_another_form_too() -> None:
     log = "\n".join([line for line, _, _ in LOG] + ["sent 5 bytes", ""])
     assert summary(log) == "2 new, 2 changed, 1 deleted, 1 of other mode, owner or time, 1 lines of another form"
     assert summary("\n") == "nothing differs"
+
+
+TALK = [
+    "sending incremental file list", "receiving incremental file list", "sent 1,234 bytes  received 99 bytes  2.5/sec",
+    "total size is 5  speedup is 0.1 (DRY RUN)", "skipping non-regular file \"x\"", "file has vanished: \"/run/x\"",
+    "rsync warning: some files vanished before they could be transferred (code 24) at main.c(1338) [sender=3.2.7]",
+    "cannot delete non-empty directory: usr",
+]  # fmt: skip
+BAD = [
+    "rsync: [receiver] write failed on \"/usr/x\": No space left on device (28)",
+    "rsync error: error in file IO (code 11) at receiver.c(381) [receiver=3.2.7]", "Connection closed",
+]  # fmt: skip
+
+
+def test_what_rsync_says_when_all_is_well_is_no_complaint_and_errors_are() -> None:
+    item_line = LOG[0][0]
+    assert complaints("\n".join([*TALK, item_line])) == foreign("\n".join(TALK)) == []
+    assert complaints("\n".join([*BAD, item_line])) == [*BAD[:2]]
+    assert complaints("\n".join(BAD)) == BAD, "a log that tells of no file at all"
+    assert foreign(f"a heading\n{item_line}") == ["a heading"] and complaints(f"a heading\n{item_line}") == []
+
+
+BEFORE = ">f+++++++++ usr/a\n>f.st...... etc/b\n*deleting   opt/c\n.d...p..... srv/\n.d..t...... usr/\n"
+AFTER = {
+    "nothing": ("", []),
+    "a time": (".d..t...... usr/", []),
+    "what came meanwhile": (">f+++++++++ usr/new", []),
+    "not taken": (">f+++++++++ usr/a", ["usr/a (new)"]),
+    "taken by half": (">f.st...... usr/a", ["usr/a (changed)"]),
+    "not changed": (">f.st...... etc/b", ["etc/b (changed)"]),
+    "not deleted": ("*deleting   opt/c", ["opt/c (deleted)"]),
+    "its mode": (".d...p..... srv/", ["srv/ (of other mode, owner or time)"]),
+}
+
+
+@pytest.mark.parametrize(("after", "told"), AFTER.values(), ids=AFTER)
+def test_what_a_grab_left_behind(after: str, told: list[str]) -> None:
+    assert list(left(BEFORE, "", after)) == told
+    assert list(left("", BEFORE, after)) == told
+
+
+ALIVE = {
+    ">f+++++++++ var/log/journal/x": True, ">f.st...... run/x": True, "*deleting   var/tmp/x": True,
+    ">f.st...... var/lib/chrony/drift": True, ">f.st...... home/bob/x": True, ">f.st...... opt/tool/x.log": True,
+    ">f.st...... etc/machine-id": True, ">f+++++++++ var/lib/dpkg/info/x": False, ">f+++++++++ home/bob/x": False,
+    ">f.st...... cm/local/apps/slurm/var/prologs/x": False, ">f+++++++++ opt/tool/x.log": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "by_itself"), ALIVE.items())
+def test_what_differs_by_itself_on_a_node_that_runs(line: str, by_itself: bool) -> None:
+    assert (list(left(line, "", line)) == []) == by_itself
 
 
 class excluded:  # noqa: N801 - a context manager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bcm_jobstats.imaging.lines import LineProvider
-from bcm_jobstats.imaging.trees import MANAGED, Tree
+from bcm_jobstats.imaging.trees import MANAGED, InTheWay, Tree
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Resource
@@ -168,9 +168,31 @@ def test_the_commands_do_the_same(tmp_path: Path, name: str) -> None:
         subprocess.run(["bash", "-euc", command], check=True)
     lines = [*FILES[name].splitlines(), LINE.encode()]
     assert made.file.read_bytes().splitlines() == lines, "once, and on a line of its own"
+    by_hand = made.file.read_bytes()
+    made.file.write_bytes(FILES[name])
+    made.apply(LINE)
+    assert made.file.read_bytes() == by_hand
     for command in provider.commands(NAME, {"line": LINE}, {"line": CHANGED, MANAGED: True}):
         subprocess.run(["bash", "-euc", command], check=True)
     assert made.file.read_bytes().splitlines() == [*lines[:-1], CHANGED.encode()]
     for command in provider.commands(NAME, {"line": CHANGED}, None):
         subprocess.run(["bash", "-euc", command], check=True)
     assert made.file.read_bytes().splitlines() == lines[:-1]
+
+
+def test_a_link_at_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("the head's")
+    made = Made(tmp_path / "image")
+    (made.file.parent / ".passwd.bcm-jobstats").symlink_to(precious)
+    made.apply(LINE)
+    assert precious.read_text() == "the head's"
+    assert made.file.read_text().splitlines()[-1] == LINE
+
+
+def test_a_pipe_in_the_place_of_the_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.file.unlink()
+    os.mkfifo(made.file)
+    with pytest.raises(InTheWay, match="passwd: is there and is not a file"):
+        made.plan(LINE)

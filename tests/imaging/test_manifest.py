@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,3 +174,117 @@ def test_the_manifest_is_the_same_for_the_same_record(tmp_path: Path) -> None:
         texts.append((root / FILE).read_text())
     assert texts[0] == texts[1]
     assert json.loads(texts[0])["entries"].keys() == {"/a", "/b"}
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> Path:
+    """A directory of the head node, with a file in it; the tree is beside it."""
+    (tmp_path / "heads").mkdir()
+    (tmp_path / "heads/file").write_bytes(b"the head's")
+    (tmp_path / "tree/etc").mkdir(parents=True)
+    return tmp_path / "heads"
+
+
+def untouched(heads: Path) -> bool:
+    return {path.name: path.read_bytes() for path in heads.iterdir()} == {"file": b"the head's"}
+
+
+def test_a_link_at_the_temporary_name_is_not_followed(heads: Path) -> None:
+    file = heads.parent / "tree/etc/passwd"
+    (file.parent / ".passwd.bcm-jobstats").symlink_to(heads / "file")
+    write_atomically(file, b"new")
+    assert (file.read_bytes(), file.is_symlink(), untouched(heads)) == (b"new", False, True)
+    assert names(file.parent) == ["passwd"]
+
+
+def test_nobody_else_can_read_a_private_file_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def watched(call: Any) -> Any:
+        def wrapper(number: int, *more: int) -> None:
+            seen.append(os.fstat(number).st_mode)
+            call(number, *more)
+
+        return wrapper
+
+    for name in ("fchmod", "fsync"):
+        monkeypatch.setattr(os, name, watched(getattr(os, name)))
+    write_atomically(tmp_path / "file", b"secret", 0o640)
+    assert [mode & 0o777 for mode in seen] == [0o600, 0o640]
+
+
+@pytest.mark.parametrize("place", [".etc.bcm-jobstats", "etc/.bcm-jobstats.bcm-jobstats"])
+@pytest.mark.parametrize("inner", ["", "bcm-jobstats"])
+def test_links_where_the_manifests_directory_is_made_are_not_followed(heads: Path, place: str, inner: str) -> None:
+    """Neither to write into what they lead to, nor to remove it."""
+    root = heads.parent / "tree"
+    if place.startswith("."):
+        (root / "etc").rmdir()
+    (root / place / inner).parent.mkdir(exist_ok=True)
+    (root / place / inner).symlink_to(heads)
+    full = manifest(root)
+    full.entries["/a"] = dict(ENTRY)
+    full.save()
+    assert names(root) == ["etc", "etc/bcm-jobstats", FILE]
+    assert (root / "etc/bcm-jobstats").is_symlink() is False
+    (root / place).symlink_to(heads)
+    empty = manifest(root)
+    empty.entries.clear()
+    empty.save()
+    assert not (root / "etc/bcm-jobstats").exists()
+    (root / "etc").mkdir(exist_ok=True)
+    (root / place).symlink_to(heads)
+    clear_leftovers(root, PATH)
+    assert not os.path.lexists(root / place)
+    assert untouched(heads)
+
+
+@pytest.mark.parametrize("place", ["etc", "etc/bcm-jobstats"])
+def test_a_manifest_behind_a_link_out_of_the_tree_is_refused(heads: Path, place: str) -> None:
+    """Read, it would be the head's; written, it would be on the head."""
+    root = heads.parent / "tree"
+    (heads / "manifest.json").write_text("{}")
+    if place == "etc":
+        (root / "etc").rmdir()
+    (root / place).symlink_to(heads)
+    with pytest.raises(BadManifest, match="leads out of the tree"):
+        manifest(root)
+    (heads / ".bcm-jobstats.bcm-jobstats").mkdir()
+    clear_leftovers(root, PATH)
+    assert (heads / ".bcm-jobstats.bcm-jobstats").exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")], ids=["pipe", "link"])
+def test_a_manifest_that_is_no_file_is_an_error_and_nobody_waits(tmp_path: Path, make: Any) -> None:
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    make(tmp_path / FILE)
+    with pytest.raises(BadManifest, match="it is not a file"):
+        manifest(tmp_path)
+
+
+def test_an_empty_directory_of_the_head_is_not_removed_through_a_link(heads: Path) -> None:
+    """What an image's manifest lists is what root on a node wrote, once it was grabbed."""
+    root = heads.parent / "tree"
+    (heads.parent / "empty").mkdir()
+    (root / "opt").symlink_to(heads.parent)
+    full = manifest(root)
+    full.directories = ["/opt/empty", "/../empty"]
+    full.drop_parents()
+    assert (heads.parent / "empty").is_dir()
+
+
+def test_shared_storage_may_be_a_link_to_where_it_is_mounted(tmp_path: Path) -> None:
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "head/cm").mkdir(parents=True)
+    (tmp_path / "head/cm/shared").symlink_to(tmp_path / "mounted")
+    full = Manifest(tmp_path / "head", "/cm/shared/apps/jobstats/manifest.json")
+    full.entries["/a"] = dict(ENTRY)
+    full.save()
+    full.make_parents(tmp_path / "head/cm/shared/apps/more/file")
+    assert names(tmp_path / "mounted") == ["apps", "apps/jobstats", "apps/jobstats/manifest.json", "apps/more"]
+    full.entries.clear()
+    full.drop_parents()
+    full.save()
+    assert names(tmp_path / "mounted") == []

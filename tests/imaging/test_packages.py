@@ -12,10 +12,12 @@ from typing import Any, Optional
 
 import pytest
 
-from bcm_jobstats.imaging import managers
+from bcm_jobstats.imaging import managers, payload
+from bcm_jobstats.imaging.build import NoJournal
 from bcm_jobstats.imaging.chroot import Chroot, ChrootFailed
 from bcm_jobstats.imaging.managers import Apt, NoManager, Rpm
 from bcm_jobstats.imaging.manifest import Manifest
+from bcm_jobstats.imaging.originals import SharedOriginals
 from bcm_jobstats.imaging.packages import PackageProvider, WrongPackage
 from bcm_jobstats.imaging.store import Store
 from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST, Tree
@@ -24,7 +26,6 @@ from bcm_jobstats.plan.apply import carry_out
 from bcm_jobstats.plan.resource import Resource
 from bcm_jobstats.simulator.lab import bases, disks
 from tests.harness import until
-from tests.imaging.test_programs import Held
 from tests.lab import labs
 
 NAME = "image:jobstats-test"
@@ -117,6 +118,42 @@ def test_an_image_without_packages_of_ours_is_asked_nothing(tmp_path: Path) -> N
     assert provider.read([]) == {}
 
 
+class Installs:
+    """Stand-in of a package manager: tells what it was given."""
+
+    suffix = ".deb"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.given: list[tuple[int, bytes]] = []
+
+    def tell(self, file: str) -> tuple[str, str]:
+        return ("jobstats-test", "1.0")
+
+    def install_file(self, file: str) -> None:
+        path = self.root / file.lstrip("/")
+        assert not path.is_symlink() and not path.parent.is_symlink()
+        self.given.append((path.stat().st_mode & 0o777, path.read_bytes()))
+
+
+@pytest.mark.parametrize("place", ["bcm-jobstats-packages", "bcm-jobstats-packages/jobstats-test.deb"])
+def test_links_where_the_packages_file_is_put_are_not_followed(tmp_path: Path, place: str) -> None:
+    """/var/tmp of a node is everybody's, and `image grab` brings what lies there."""
+    (tmp_path / "heads").mkdir()
+    (tmp_path / "heads/jobstats-test.deb").write_bytes(b"the head's")
+    (tmp_path / "x.deb").write_bytes(b"package")
+    link = tmp_path / "image/var/tmp" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "heads" / ("" if "/" not in place else "jobstats-test.deb"))
+    tree = Tree("image", tmp_path / "image", "/x")
+    provider = PackageProvider(1, 1, [tree], Store.of_head(tmp_path), tmp_path)
+    manager = Installs(tree.root)
+    provider._install_file(tree, manager, tmp_path / "x.deb", ("jobstats-test", "1.0"), "")  # type: ignore[arg-type]
+    assert manager.given == [(0o644, b"package")]
+    assert [path.read_bytes() for path in (tmp_path / "heads").iterdir()] == [b"the head's"]
+    assert list((tmp_path / "image/var/tmp").iterdir()) == []
+
+
 class Image:
     """A scratch layer over a Debian tree, a provider over it, and plans carried out on it."""
 
@@ -126,7 +163,7 @@ class Image:
         self.tree = Tree("image", self.root, "/cm/images/image")
         self.store = Store.of_head(folder)
         self.provider = PackageProvider(1, 1, [self.tree], self.store, folder)
-        self.originals = Held()
+        self.originals = SharedOriginals(payload.shared_tree(folder / "head"))
 
     def supply(self, version: str = "1.0-1", claims: str = "", **files: str) -> None:
         """Put a package's file where the site's word would have put it."""
@@ -136,9 +173,9 @@ class Image:
     def apply(self, version: Optional[str], *, adopt: bool = False) -> list[str]:
         values = {"version": version, "managed": True}
         wanted = [Resource("package", NAME, values, mark="managed", whole=True)] if version else []
-        plan = planner.make([self.provider], wanted, adopt=adopt, originals=self.originals)
+        plan = planner.make([self.provider], wanted, adopt=adopt, originals=self.originals.all())
         assert plan.conflicts == ()
-        carry_out(plan, [self.provider], self.originals, self.originals)
+        carry_out(plan, [self.provider], NoJournal(), self.originals)
         return [f"{change.action} {change.name}" for change in plan.changes]
 
     def installed(self) -> Optional[str]:

@@ -96,16 +96,22 @@ FAULTS: dict[str, tuple[Callable[[Image], object], str, str, str]] = {
     ),
     "state of ours": (lambda image: image.ours("/run/x", b""), "no state of a running system", FAILED, "/run/x"),
     "time series of before": (
-        lambda image: image.put("/var/lib/prometheus/metrics2/wal/0", b""),
+        lambda image: [image.put(f"/var/lib/prometheus/metrics2/{name}/0", b"x") for name in ("wal", "chunks_head")],
         "no state of a running system",
         WARNING,
-        "in the image before: /var/lib/prometheus/metrics2/wal",
+        "in the image before: /var/lib/prometheus/metrics2",
     ),
     "map of before": (
         lambda image: image.put("/run/gpustat/0", b"1 2"),
         "no state of a running system",
         WARNING,
-        "in the image before: /run/gpustat/0",
+        "in the image before: /run/gpustat",
+    ),
+    "a key without a name": (
+        lambda image: image.put("/opt/tool/x", KEY),
+        "no private keys",
+        WARNING,
+        "in the image before: /opt/tool/x",
     ),
     "program gone": (
         lambda image: (image.tree.root / "usr/local/bin/node_exporter").unlink(),

@@ -11,41 +11,25 @@ from typing import Any, Optional
 
 import pytest
 
-from bcm_jobstats.imaging import programs
+from bcm_jobstats.imaging import payload, programs
+from bcm_jobstats.imaging.build import NoJournal
 from bcm_jobstats.imaging.elf import WrongArchitecture
+from bcm_jobstats.imaging.manifest import clear_leftovers
+from bcm_jobstats.imaging.originals import SharedOriginals
 from bcm_jobstats.imaging.programs import ProgramProvider, desired, program_state
 from bcm_jobstats.imaging.sources import NotSupplied, Resolved, Sources
 from bcm_jobstats.imaging.store import NotKept, Store
-from bcm_jobstats.imaging.trees import InTheWay, OutOfTree, Tree, TreeProvider
+from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST, InTheWay, OutOfTree, Tree, TreeProvider
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.apply import carry_out
 from bcm_jobstats.plan.model import Plan
-from bcm_jobstats.plan.resource import Former, Resource, State
+from bcm_jobstats.plan.resource import Former, Resource
 from bcm_jobstats.stack.files import Program
 from tests.imaging.artifacts import artifact, elf, sum_of
 
 NAME = "image:/usr/local/bin/exporter"
 OWNER = f"{os.getuid()}:{os.getgid()}"
 OLD, NEW = elf(rest=b"\xff\x00 old" * 99), elf(rest=b"new" * 99)
-
-
-class Held(dict[str, State]):
-    """Originals and journal, in memory."""
-
-    def all(self) -> dict[str, State]:
-        return self
-
-    def hold(self, address: str, state: State) -> None:
-        self.setdefault(address, state)
-
-    def release(self, address: str) -> None:
-        self.pop(address, None)
-
-    def begin(self, plan: Plan) -> int:
-        return 1
-
-    def finish(self, number: int) -> None:
-        pass
 
 
 class Made:
@@ -55,18 +39,18 @@ class Made:
         self.root = root
         self.store = Store.of_head(root.parent)
         tree = Tree("image", root, "/cm/images/image")
-        self.provider = ProgramProvider(1, 1, [tree], self.store)
+        self.originals = SharedOriginals(payload.shared_tree(root.parent))
+        self.provider = ProgramProvider(1, 1, [tree], self.store, self.originals)
         self.files = TreeProvider("file", 1, 1, [tree])
-        self.originals = Held()
         self.path = root / "usr/local/bin/exporter"
 
     def plan(self, *wanted: Resource, adopt: bool = False) -> Plan:
-        return planner.make([self.provider, self.files], wanted, adopt=adopt, originals=self.originals)
+        return planner.make([self.provider, self.files], wanted, adopt=adopt, originals=self.originals.all())
 
     def apply(self, *wanted: Resource, adopt: bool = False) -> list[str]:
         plan = self.plan(*wanted, adopt=adopt)
         assert plan.conflicts == ()
-        carry_out(plan, [self.provider, self.files], self.originals, self.originals)
+        carry_out(plan, [self.provider, self.files], NoJournal(), self.originals)
         return [f"{change.action} {change.name}" for change in plan.changes]
 
     def names(self) -> dict[str, tuple[int, Optional[bytes]]]:
@@ -181,10 +165,10 @@ def test_an_adopted_link_is_given_back(image: Made) -> None:
     assert image.names() == before
 
 
-def test_an_original_that_the_store_lost_is_told_and_ours_stays(image: Made) -> None:
+def test_an_original_that_was_lost_is_told_and_ours_stays(image: Made) -> None:
     theirs(image)
     image.apply(wanted(image), adopt=True)
-    (image.store.folder / sum_of(OLD)).unlink()
+    (image.originals.folder / sum_of(OLD)).unlink()
     with pytest.raises(NotKept, match=f"artifact.{NAME}: its file .*{sum_of(OLD)} is not there"):
         image.apply()
     assert image.path.read_bytes() == NEW
@@ -195,7 +179,7 @@ def test_a_roll_back_puts_the_former_version_there(image: Made) -> None:
     former = dict(wanted(image, OLD, "1.0").values)
     image.apply(wanted(image))
     plan = planner.towards([image.provider], {f"artifact.{NAME}": Former(former, frozenset({"sha256", "version"}))})
-    carry_out(plan, [image.provider], image.originals, image.originals)
+    carry_out(plan, [image.provider], NoJournal(), image.originals)
     assert image.path.read_bytes() == OLD
     assert image.apply(wanted(image, OLD, "1.0")) == []
 
@@ -249,7 +233,121 @@ def _stop(*args: Any, **kwargs: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["replace", "open", "unlink"])
+def shared(image: Made) -> list[str]:
+    """What is on shared storage."""
+    return sorted(str(path.relative_to(image.root.parent)) for path in (image.root.parent / "cm").rglob("*"))
+
+
+def test_an_original_is_kept_on_shared_storage_for_root_only_until_it_is_given_back(image: Made) -> None:
+    before = theirs(image)
+    image.apply(wanted(image), adopt=True)
+    folder = image.root.parent / "cm/shared/apps/jobstats/originals"
+    assert [path.name for path in folder.iterdir()] == [sum_of(OLD)]
+    kept = folder / sum_of(OLD)
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(kept.stat().st_mode)) == (0o700, 0o600)
+    assert not (image.store.folder / sum_of(OLD)).exists()
+    other = Made(image.root)  # the other head node, which has a store of its own
+    other.store.folder.rename(image.root.parent / "lost")
+    other.apply()
+    assert image.names() == before
+    assert shared(image) == []
+
+
+def test_an_original_that_two_images_had_stays_for_the_second(image: Made) -> None:
+    theirs(image)
+    image.apply(wanted(image), adopt=True)
+    image.originals.hold("artifact.clone:/usr/local/bin/exporter", image.originals.all()[f"artifact.{NAME}"])
+    image.apply()
+    assert image.originals.require(sum_of(OLD), "").read_bytes() == OLD
+    image.originals.clear()
+    assert shared(image) == []
+
+
+def test_another_program_in_the_place_of_an_original_is_not_given_back(image: Made) -> None:
+    theirs(image)
+    image.apply(wanted(image), adopt=True)
+    (image.originals.folder / sum_of(OLD)).write_bytes(b"another")
+    with pytest.raises(NotKept, match="is damaged"):
+        image.apply()
+    assert image.path.read_bytes() == NEW
+
+
+STEPS = ("replace", "rename", "mkdir", "chmod", "unlink", "rmdir")
+
+
+def stopped_after(writes: int, image: Made, monkeypatch: pytest.MonkeyPatch, *resources: Resource) -> bool:
+    """A run that ends right after one of its changes of the file system; False: it came to its end before that."""
+    left = [writes]
+
+    def counted(function: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            return result
+
+        return wrapper
+
+    with monkeypatch.context() as patched:
+        for step in STEPS:
+            patched.setattr(Path, step, counted(getattr(Path, step)))
+        try:
+            image.apply(*resources, adopt=True)
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("way", ["adopt", "give back"])
+def test_stopped_anywhere_no_original_is_lost_and_none_is_left(
+    image: Made, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    before = theirs(image)
+    resource = wanted(image)
+    for writes in range(1, 60):
+        if way == "give back":
+            image.apply(resource, adopt=True)
+        stopped = stopped_after(writes, image, monkeypatch, *([resource] if way == "adopt" else []))
+        for root, manifest in ((image.root, DEFAULT_MANIFEST), (image.root.parent, payload.RECORD)):
+            clear_leftovers(root, manifest)  # as every run begins
+        if way == "adopt":
+            image.apply(resource, adopt=True)
+            assert image.path.read_bytes() == NEW
+        image.apply()
+        image.originals.clear()  # as `destroy` ends
+        assert image.names() == before, writes
+        assert shared(image) == [], writes
+        if not stopped:
+            assert writes > 5
+            return
+    pytest.fail("more changes than expected")
+
+
+def test_a_link_at_the_temporary_name_is_not_followed(image: Made, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("the head's")
+    (image.path.parent / ".exporter.bcm-jobstats").symlink_to(tmp_path / "precious")
+    image.apply(wanted(image))
+    assert (tmp_path / "precious").read_text() == "the head's"
+    assert image.path.read_bytes() == NEW
+
+
+def test_a_pipe_in_the_place_of_a_program_is_told_and_stays(image: Made) -> None:
+    os.mkfifo(image.path)
+    assert [conflict.found["sha256"] for conflict in image.plan(wanted(image)).conflicts] == [""]
+    with pytest.raises(InTheWay, match="is there and is not a file"):
+        image.apply(wanted(image), adopt=True)
+    image.originals.clear()
+    image.path.unlink()
+    image.apply(wanted(image))
+    image.path.unlink()
+    os.mkfifo(image.path)
+    assert image.apply() == [f"delete {NAME}"]
+    assert stat.S_ISFIFO(image.path.lstat().st_mode)
+    assert image.apply() == []
+
+
+@pytest.mark.parametrize("step", ["replace", "open", "mkdir", "chmod"])
 def test_stopped_at_a_step_the_next_run_completes_and_can_give_back(
     image: Made, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -297,6 +395,9 @@ def test_the_commands_do_the_same_by_hand(image: Made) -> None:
         f"install -D -o {uid} -g {gid} -m 0755 /var/lib/bcm-jobstats/artifacts/{sum_of(NEW)}"
         " /cm/images/image/usr/local/bin/exporter"
     ]
+    given_back = {"sha256": sum_of(OLD), "mode": "0711", "owner": OWNER, "managed": False}
+    (command,) = image.provider.commands(NAME, {}, given_back)
+    assert f" /cm/shared/apps/jobstats/originals/{sum_of(OLD)} " in command
     assert image.provider.commands(NAME, {}, None) == ["rm /cm/images/image/usr/local/bin/exporter"]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.bcm.imagework import NodeStatus
-from bcm_jobstats.imaging import back
+from bcm_jobstats.imaging import asbefore, back
 from bcm_jobstats.imaging.back import NoWayBack, Return
 from bcm_jobstats.imaging.drift import Difference
 from bcm_jobstats.imaging.manifest import Manifest
@@ -23,6 +23,7 @@ from bcm_jobstats.imaging.record import (
     MOVED,
     RETURNING,
     ROLLING,
+    STAGES,
     VERIFIED,
     NodeRecord,
     Record,
@@ -46,11 +47,28 @@ def way(stage: str, there: Cluster, states: Mapping[str, NodeStatus] = {}, **for
 def test_there_must_be_something_to_go_back_to() -> None:
     with pytest.raises(NoWayBack, match="no image was built"):
         back.make(CATEGORY, None, cluster(1), {})
-    with pytest.raises(NoWayBack, match="changed in place") as error:
-        back.make(CATEGORY, replace(record(BUILT), source=NEW), cluster(1), {})
-    assert "bcm-jobstats rollback" in error.value.remedy
     with pytest.raises(NoWayBack, match="does not know image gone"):
         back.make(CATEGORY, replace(record(DONE), source="gone"), cluster(1), {})
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_image_that_was_changed_in_place_is_only_forgotten(stage: str) -> None:
+    made = back.make(CATEGORY, replace(record(stage, n1=""), source=NEW), cluster(1, image=NEW), {})
+    assert made.unused and made.in_place and not (made.category_too or made.owns or made.nodes)
+
+
+def test_a_build_that_nobody_uses_is_only_forgotten() -> None:
+    made = way(BUILT, cluster(2))
+    assert made.unused and not made.in_place and made.record.stage == BUILT
+    gone = replace(cluster(2), images={})
+    assert way(BUILT, gone).unused, "whatever became of the images"
+
+
+def test_a_build_that_somebody_uses_already_is_a_way_back() -> None:
+    by_category = way(BUILT, cluster(2, image=NEW))
+    assert (by_category.unused, by_category.category_too, by_category.nodes) == (False, True, ("n1", "n2"))
+    by_node = way(BUILT, cluster(2, {"n2": NEW}))
+    assert (by_node.unused, by_node.owns, by_node.nodes) == (False, {"n2": ""}, ("n2",))
 
 
 def test_a_rollout_that_stopped() -> None:
@@ -82,6 +100,44 @@ def test_nodes_that_are_off_follow_at_their_next_boot() -> None:
         {"n2": "is DOWN: it follows at its next boot"},
         {"n1", "n2"},
     )
+
+
+def test_who_has_another_image_now_is_left() -> None:
+    made = way(DONE, cluster(3, {"n1": "third"}, image=NEW), n1="", n2="third")
+    assert made.left == {"n1": "has image third now"}
+    assert made.images == {"n2": "third", "n3": OLD}, "n2 gets back what it had"
+    by_category = way(DONE, cluster(2, {"n2": NEW}, image="third"), n1="", n2="")
+    assert (by_category.left, by_category.images) == ({"n1": "has image third now"}, {"n2": "third"})
+
+
+def test_who_left_the_category_or_bcm_is_told_and_blocks_nothing() -> None:
+    there = cluster(1)
+    moved = replace(there.nodes["login"], name="n2", image=NEW)
+    made = way(ROLLING, replace(there, nodes={**there.nodes, "n2": moved}), n1="", n2="", n3="")
+    left = {"n2": "is in category login now: it follows at its next boot", "n3": "is not in BCM any more"}
+    assert (made.left, made.nodes, made.owns) == (left, ("n1",), {"n2": ""})
+
+
+def test_a_name_that_cannot_be_sent_is_left() -> None:
+    there = cluster(1, image=NEW)
+    odd = replace(there, nodes={**there.nodes, "rack[1]": replace(there.nodes["n1"], name="rack[1]")})
+    made = back.make(CATEGORY, record(DONE), odd, {**up(1).states, "rack[1]": NodeStatus("UP")})
+    assert (made.nodes, list(made.left)) == (("n1",), ["rack[1]"])
+
+
+def test_an_image_of_its_own_that_is_gone_is_none() -> None:
+    assert way(ROLLING, cluster(1, {"n1": NEW}), n1="gone").owns == {"n1": ""}
+
+
+def test_a_category_that_was_set_back_by_hand() -> None:
+    """All its nodes had the image, also those that were off when it was rolled out."""
+    made = way(DONE, cluster(3), n1="", n2="")
+    assert (made.category_too, made.owns, sorted(made.nodes)) == (False, {}, ["n1", "n2", "n3"])
+    assert set(made.images.values()) == {OLD}
+
+
+def test_a_category_that_lost_its_image_with_the_one_that_was_built() -> None:
+    assert way(DONE, cluster(1, image=""), n1="").category_too
 
 
 def test_a_rollback_goes_on_with_what_is_left() -> None:
@@ -121,6 +177,35 @@ def test_a_node_that_does_not_come_back_keeps_no_other() -> None:
         assert words in text
 
 
+REQUIRED = NodeStatus("UP", ("restart-required",))
+
+
+def test_a_node_that_may_need_a_boot_says_so() -> None:
+    nodes = up(2)
+    nodes.states.update(n1=REQUIRED, n2=REQUIRED)
+    nodes.differ["n1"] = [Difference("/x", "still there")]
+    one = returning(way(DONE, cluster(2, image=NEW)), nodes)
+    one.run()
+    assert one.failed["n1"].endswith("BCM says restart-required: it may need --reboot")
+    assert list(one.failed) == ["n1"] and "reboot" not in "".join(nodes.said)
+
+
+def test_nodes_boot_where_one_decides_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = up(2)
+    nodes.states["n1"] = REQUIRED
+    nodes.differ["n1"] = [Difference("/x", "still there")]
+
+    def boot(some: Collection[str]) -> None:
+        nodes.said.append(f"reboot {','.join(some)}")
+        nodes.differ.clear()
+        nodes.states.update(dict.fromkeys(some, NodeStatus("UP")))
+
+    monkeypatch.setattr(nodes, "reboot", boot)
+    one = Returning(way(DONE, cluster(2, image=NEW)), Amount(2), nodes.means(), nodes.stale, True, 60)
+    one.run()
+    assert one.failed == {} and "reboot n1" in nodes.said
+
+
 class Told:
     """Nodes whose files are those of trees: `execute` runs the command there."""
 
@@ -153,7 +238,7 @@ def trees(tmp_path: Path) -> tuple[Tree, Tree]:
 def differing(trees: tuple[Tree, Tree], nodes: Told, names: list[str]) -> dict[str, Any]:
     bcm: Any = nodes
     source, image = trees
-    found = back.differing(bcm, names, Manifest(image.root, image.manifest), source)
+    found = asbefore.differing(bcm, names, Manifest(image.root, image.manifest), source)
     return {name: told and {one.path: one.what for one in told} for name, told in found.items()}
 
 
@@ -170,6 +255,21 @@ def test_whatever_is_left_of_the_other_image_is_told(trees: tuple[Tree, Tree]) -
         "/etc/bcm-jobstats/manifest.json": "still there",
         "/etc/theirs": "not as in the image",
     }
+
+
+def test_without_the_left_image_the_one_before_tells(tmp_path: Path, trees: tuple[Tree, Tree]) -> None:
+    """What it has of ours has to be there; that its manifest is, or is not, tells that the node was synced."""
+    source, image = trees
+    bcm: Any = Told(new=image.root, old=source.root)
+    found = asbefore.differing(bcm, ["new", "old"], None, source)
+    assert found == {"old": [], "new": [Difference("/etc/bcm-jobstats/manifest.json", "still there")]}
+    TreeProvider("file", 1, 1, [source]).write(f"{OLD}:/usr/lib/former", None, file_state(b"former\n", 0o755))
+    (tmp_path / "node").mkdir()
+    bcm = Told(new=image.root, old=source.root, none=tmp_path / "node")
+    found = asbefore.differing(bcm, ["new", "old", "none"], None, source)
+    told = {name: sorted(one.path for one in some or ()) for name, some in found.items()}
+    both = ["/etc/bcm-jobstats/manifest.json", "/usr/lib/former"]
+    assert told == {"old": [], "new": both, "none": both}
 
 
 @pytest.mark.parametrize("change", ["content", "mode", "missing"])
@@ -200,4 +300,6 @@ def test_services_whose_files_differ_are_restarted(tmp_path: Path) -> None:
         same = tree.root / unit.format("jobstats-target")
         same.write_text("same")
     (trees[0].root / unit.format("nvidia_gpu_exporter")).write_text("new")
-    assert back.changed_services(stack, *trees) == ["cgroup_exporter", "node_exporter"]
+    assert asbefore.changed_services(stack, *trees) == ["cgroup_exporter", "node_exporter"]
+    gone = asbefore.changed_services(stack, None, trees[1])
+    assert gone == ["cgroup_exporter", "jobstats-target", "node_exporter"], "nobody knows what it had"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bcm_jobstats.bcm.errors import UnsafeName
 from bcm_jobstats.bcm.imagework import NodeStatus
 from bcm_jobstats.imaging.drift import Difference
 from bcm_jobstats.imaging.record import (
@@ -14,6 +15,7 @@ from bcm_jobstats.imaging.record import (
     CLONING,
     DONE,
     FAILED,
+    GRABBING,
     MOVED,
     RETURNING,
     ROLLING,
@@ -22,8 +24,9 @@ from bcm_jobstats.imaging.record import (
     NodeRecord,
     Record,
 )  # fmt: skip
+from bcm_jobstats.imaging.rolled import CannotRoll, record_for
 from bcm_jobstats.imaging.rolling import Rolling, Stopped
-from bcm_jobstats.imaging.rollout import CannotRoll, Options, RolloutPlan, make, record_for
+from bcm_jobstats.imaging.rollout import Options, RolloutPlan, make
 from bcm_jobstats.imaging.waves import Wave
 from bcm_jobstats.site import Rollout
 from tests.imaging.rollouts import CATEGORY, NEW, OLD, Nodes, cluster, names, options, up
@@ -43,9 +46,9 @@ REFUSED = {
     CLONING: (OLD, "image build"),
     BUILDING: (OLD, "image build"),
     RETURNING: (OLD, "image rollback"),
-    BUILT: ("third", "Set it to dgx-image"),
-    ROLLING: ("third", "Set it to dgx-image"),
-    DONE: (OLD, "image rollback"),
+    BUILT: ("third", "Set it to dgx-image in"),
+    ROLLING: ("third", "Set it to dgx-image in"),
+    DONE: (OLD, "Set it to dgx-image-jobstats in cmsh, or run: bcm-jobstats image rollback"),
 }
 
 
@@ -54,6 +57,20 @@ def test_stages_at_which_nothing_can_be_rolled_out(stage: str, image: str, remed
     with pytest.raises(CannotRoll) as error:
         record_for(CATEGORY, record(stage), cluster(1, image=image), "d1")
     assert remedy in error.value.remedy
+
+
+def test_a_grab_is_gone_on_with_by_a_grab() -> None:
+    with pytest.raises(CannotRoll, match="has not ended") as error:
+        record_for(CATEGORY, replace(record(CLONING), digest=GRABBING), cluster(1), "d1")
+    assert error.value.remedy == "Run the same `image grab` again."
+
+
+def test_an_image_that_is_gone_cannot_be_set_again() -> None:
+    there = cluster(1)
+    gone = replace(there, images={name: image for name, image in there.images.items() if name != NEW})
+    with pytest.raises(CannotRoll) as error:
+        record_for(CATEGORY, record(DONE), gone, "")
+    assert error.value.remedy == "Run: bcm-jobstats image rollback dgx"
 
 
 def test_an_unknown_category_is_told_with_those_there_are() -> None:
@@ -123,7 +140,7 @@ def test_what_was_before_is_kept_whatever_the_node_has_now() -> None:
 
 
 def test_a_rollout_goes_on_with_what_is_left() -> None:
-    made = plan(5, record(ROLLING, n1=VERIFIED, n2=VERIFIED, n3=FAILED))
+    made = plan(5, record(ROLLING, n1=VERIFIED, n2=VERIFIED, n3=FAILED), own=dict.fromkeys(names(3), NEW))
     assert (shape(made), made.done) == (["n3,n4", "n5"], ("n1", "n2"))
     assert shape(plan(2, record(ROLLING, n1=FAILED))) == ["!n1", "n2"], "the canary again"
 
@@ -139,6 +156,36 @@ def test_strangers_are_refused() -> None:
             make(BUILT_RECORD, cluster(2), up(2).states, replace(options(), **{option: (name,)}))  # type: ignore[arg-type]
     with pytest.raises(CannotRoll, match="canary n1: is DOWN"):
         plan(2, canary=("n1",), states={"n1": NodeStatus("DOWN")})
+
+
+def test_a_canary_has_to_be_among_those_that_go() -> None:
+    with pytest.raises(CannotRoll, match="canary n1: is not among the nodes that go"):
+        plan(3, canary=("n1",), nodes=("n2", "n3"))
+    done = plan(3, record(ROLLING, n1=VERIFIED), own={"n1": NEW}, canary=("n1",))
+    assert shape(done) == ["n2,n3"], "it went before"
+
+
+def test_what_was_seen_to_work_and_has_another_image_now_goes_again() -> None:
+    before = record(ROLLING, n1=VERIFIED, n2=VERIFIED)
+    made = plan(3, before, own={"n1": OLD, "n2": "third"})
+    assert (shape(made), made.done, list(made.left)) == (["!n1", "n3"], (), ["n2"])
+
+
+def test_a_repair_leaves_alone_what_somebody_gave_a_node_since() -> None:
+    for former in ("", "third"):
+        before = replace(record(DONE), nodes={"n1": NodeRecord(former, VERIFIED)})
+        of = record_for(CATEGORY, before, cluster(1, image=NEW), "d1")
+        made = make(of, cluster(2, {"n1": "third"}, image=NEW), up(2).states, options(), repair=True)
+        assert (shape(made), "third" in made.left["n1"]) == (["!n2"], True)
+
+
+def test_names_that_cannot_be_sent_are_refused_before_anything_begins() -> None:
+    there = cluster(1)
+    odd = replace(there, nodes={**there.nodes, "rack[1]": replace(there.nodes["n1"], name="rack[1]")})
+    states = {**up(1).states, "rack[1]": NodeStatus("UP")}
+    with pytest.raises(UnsafeName, match=r"rack\[1\]"):
+        make(BUILT_RECORD, odd, states, options())
+    assert shape(make(BUILT_RECORD, odd, states, options(nodes=("n1",)))) == ["!n1"]
 
 
 def test_the_site_file_has_the_rest() -> None:
@@ -226,7 +273,8 @@ def test_some_may_fail_after_the_canary() -> None:
 
 def test_failures_of_an_earlier_run_do_not_count_until_they_come_again() -> None:
     nodes = up(3)
-    one = rolling(plan(3, record(ROLLING, n1=VERIFIED, n2=FAILED, n3=FAILED), wave="1"), nodes)
+    before = record(ROLLING, n1=VERIFIED, n2=FAILED, n3=FAILED)
+    one = rolling(plan(3, before, own=dict.fromkeys(names(3), NEW), wave="1"), nodes)
     one.run()
     assert states(one) == dict.fromkeys(names(3), VERIFIED)
 
@@ -241,6 +289,50 @@ def test_restart_required_stops_it_unless_one_decides() -> None:
     assert "restart-required of n1" in stopped(one)
     assert states(one) == {"n1": UPDATED}
     rolling(plan(2), nodes, no_reboot=True).run()
+
+
+def test_a_node_that_was_not_synced_is_a_failure_of_that_node() -> None:
+    """Its imageupdate failed, so BCM wants it to boot; those that may fail may be as many as ever."""
+    for most, stops in (("1", False), ("0", True)):
+        nodes = up(3)
+        nodes.states["n2"] = REQUIRED
+        nodes.differ["n2"] = [Difference("/x", "missing")]
+        one = rolling(plan(3), nodes, most=most)
+        if stops:
+            assert "too many failed" in stopped(one)
+        else:
+            one.run()
+        assert states(one) == {"n1": VERIFIED, "n2": FAILED, "n3": VERIFIED}
+        assert one.failed()["n2"].endswith("/x: missing; BCM says restart-required: it may need --reboot")
+
+
+def test_a_node_that_went_down_with_its_update_is_a_failure_too() -> None:
+    nodes = up(3)
+    made = plan(3)
+    nodes.states["n3"] = NodeStatus("DOWN", ("restart-required",))
+    one = rolling(made, nodes, most="1")
+    one.run()
+    assert one.failed() == {"n3": "it is DOWN"}
+
+
+def test_failures_are_on_record_where_restart_required_stops_it() -> None:
+    nodes = up(3)
+    made = plan(3)
+    nodes.states.update({"n2": NodeStatus("DOWN"), "n3": REQUIRED})
+    one = rolling(made, nodes, most="100%")
+    text = stopped(one)
+    assert "restart-required of n3 after" in text and "n2: it is DOWN" in text
+    assert states(one) == {"n1": VERIFIED, "n2": FAILED, "n3": UPDATED}
+
+
+def test_a_repair_gives_no_node_an_image_of_its_own() -> None:
+    nodes = up(2)
+    nodes.verdicts_of["n2"] = "x"
+    of = Record(CATEGORY, OLD, OLD, ROLLING, "d")
+    made = make(of, cluster(2, {"n2": "third"}), nodes.states, options(nodes=("n2",)), repair=True)
+    text = stopped(rolling(made, nodes))
+    assert nodes.said == ["use - n2", "sync n2"]
+    assert "Go on: " in text and "Go back" not in text
 
 
 def test_a_reboot_is_waited_for() -> None:
@@ -314,7 +406,7 @@ def test_an_interrupted_rollout_is_gone_on_with(at: str) -> None:
     left = nodes.saved[-1]
     again = up(3)
     again.stale_of = {"n2": {"a"}}
-    second = rolling(plan(3, left), again)
+    second = rolling(plan(3, left, own=dict.fromkeys(left.nodes, NEW)), again)
     second.run()
     assert states(second) == dict.fromkeys(names(3), VERIFIED)
     assert "n1" not in ",".join(again.said) or left.nodes["n1"].state != VERIFIED

@@ -3,7 +3,6 @@ asked."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 from collections.abc import Iterator
@@ -11,51 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from bcm_jobstats import planning, rollouts
-from bcm_jobstats.deployment import Deployment
-from bcm_jobstats.imaging.build import NoJournal, manifest_digest
 from bcm_jobstats.imaging.payload import shared_tree
-from bcm_jobstats.imaging.record import BUILT, DONE, FAILED, ROLLING, VERIFIED, Record, Records
-from bcm_jobstats.plan.apply import carry_out
+from bcm_jobstats.imaging.record import BUILT, DONE, FAILED, ROLLING, VERIFIED, Records
 from bcm_jobstats.simulator import Simulator
 from tests.bench_images import counted
-from tests.harness import Outcome, cluster, cmsh, killed_after, run, snapshot
-from tests.imaging.papers import answering
+from tests.harness import cmsh, killed_after, run, snapshot
+from tests.imaging.built import (
+    CATEGORY,
+    NEW,
+    OLD,
+    SITE,
+    UNIT,
+    build,
+    category_image,
+    image_of,
+    made,
+    ok,
+    record,
+    rollout,
+    states,
+)
 
 pytestmark = pytest.mark.slow
-CATEGORY, OLD, NEW = "dgx-h100", "dgx-image", "dgx-image-jobstats"
-SITE = "rollout: {settle: 1s, timeout: 3s, wave: 100%}\n"
-UNIT = "etc/systemd/system/node_exporter.service"
 SCRIPT = "usr/lib/bcm-jobstats/node-check"
-
-
-def ok(root: Path, *words: str) -> Outcome:
-    outcome = run(root, *words)
-    assert outcome.status == 0, outcome.err
-    return outcome
-
-
-def made(directory: Path, **settings: object) -> Iterator[Simulator]:
-    """A cluster whose category has an image that was built and not rolled out."""
-    with cluster(directory, logins=0, **settings) as simulator, contextlib.ExitStack() as stack:
-        if "node_kind" not in settings:
-            stack.enter_context(answering(simulator))
-        for root in simulator.heads().values():
-            (root / "etc/bcm-jobstats").mkdir(parents=True, exist_ok=True)
-            (root / "etc/bcm-jobstats/site.yaml").write_text(SITE)
-        build(simulator.heads()[simulator.active])
-        yield simulator
-
-
-def build(root: Path) -> None:
-    """What `image build` does, without its checks."""
-    where = Deployment(root, root / "etc/bcm-jobstats/site.yaml")
-    where.imagework.clone(OLD, NEW)
-    where.refresh()
-    tree = rollouts.tree_of(where, NEW)
-    plan = planning.for_image(where, CATEGORY, tree, adopt=True)
-    carry_out(plan, planning.image_providers(where, tree), NoJournal(), where.originals)
-    where.records.save(Record(CATEGORY, OLD, NEW, BUILT, manifest_digest(tree)))
 
 
 @pytest.fixture
@@ -68,28 +45,6 @@ def head(tmp_path: Path) -> Iterator[Simulator]:
 def papers(tmp_path: Path) -> Iterator[Simulator]:
     """Four nodes on paper."""
     yield from made(tmp_path / "head", nodes=4)
-
-
-def rollout(root: Path, *words: str, action: str = "rollout") -> Outcome:
-    return run(root, "image", action, CATEGORY, "--yes", *words)
-
-
-def record(root: Path) -> Record:
-    found = Records(shared_tree(root)).of(CATEGORY)
-    assert found is not None
-    return found
-
-
-def states(root: Path) -> dict[str, str]:
-    return {name: node.state for name, node in record(root).nodes.items()}
-
-
-def image_of(simulator: Simulator, node: str) -> str:
-    return str(simulator.state()["device"][node]["values"].get("softwareimage", ""))
-
-
-def category_image(simulator: Simulator) -> str:
-    return str(simulator.state()["category"][CATEGORY]["values"]["softwareimage"])
 
 
 def test_from_the_build_to_the_last_node_and_a_repair(head: Simulator) -> None:
@@ -170,7 +125,7 @@ def test_nodes_that_do_not_go_and_the_way_back(papers: Simulator) -> None:
 
 def test_restart_required_that_an_update_leaves(papers: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Capability imageupdate-clears-restart, the other way."""
-    monkeypatch.setattr("bcm_jobstats.imaging.rolling.POLL", 0.05)
+    monkeypatch.setattr("bcm_jobstats.imaging.synced.POLL", 0.05)
     root = papers.directory
     papers.control({"op": "switch", "name": "imageupdate_clears_restart", "value": "no"})
     outcome = rollout(root)

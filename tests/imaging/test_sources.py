@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.imaging import store
 from bcm_jobstats.imaging.bundle import Bundle
 from bcm_jobstats.imaging.compile import BuildFailed, tree_digest
 from bcm_jobstats.imaging.fetch import Fetcher, Wanted
@@ -49,6 +50,47 @@ def test_the_sum_is_looked_at_before_anything_is_taken_out(sources: Sources) -> 
     with pytest.raises(WrongSum, match=f"x.tgz: has sha256 {got}, and {wanted} is wanted"):
         resolve(sources, archive="/root/x.tgz", member=MEMBER, sha256=wanted)
     assert not list(sources.store.folder.glob("[0-9a-f]*"))
+
+
+@pytest.mark.parametrize("kind", ["archive", "file"])
+@pytest.mark.parametrize("moment", [1, 2])
+def test_a_file_that_is_replaced_meanwhile_is_not_used(
+    sources: Sources, monkeypatch: pytest.MonkeyPatch, kind: str, moment: int
+) -> None:
+    """By name after its sum was taken, or in place before it is copied."""
+    file, evil = sources.root / "root/x", sources.root / "root/evil"
+    words: dict[str, Any] = {"archive": "/root/x", "member": MEMBER} if kind == "archive" else {"file": "/root/x"}
+    sha256 = archive(file, PROGRAM)
+    archive(evil, b"malware")
+    if kind == "file":
+        file.write_bytes(PROGRAM)
+        sha256 = sum_of(PROGRAM)
+
+    def summed(chunks: Any) -> str:
+        found = store.summed(chunks)
+        if moment == 1:
+            evil.replace(file)
+        else:
+            file.write_bytes(evil.read_bytes())
+        return found
+
+    monkeypatch.setattr("bcm_jobstats.imaging.sources.summed", summed)
+    if moment == 1:
+        assert resolve(sources, sha256=sha256, **words).path.read_bytes() == PROGRAM
+    else:
+        with pytest.raises(WrongSum):
+            resolve(sources, sha256=sha256, **words)
+        assert not list(sources.store.folder.glob("[0-9a-f]*"))
+
+
+def test_an_empty_program_is_refused(sources: Sources) -> None:
+    (sources.root / "root").mkdir()
+    (sources.root / "root/x").touch()
+    with pytest.raises(NotSupplied, match=r"artifact exporter \(x86_64\): what /root/x supplies is empty"):
+        resolve(sources, file="/root/x", unchecked=True)
+    sha256 = archive(sources.root / "root/x.tgz", b"")
+    with pytest.raises(NotSupplied, match="is empty"):
+        resolve(sources, archive="/root/x.tgz", member=MEMBER, sha256=sha256)
 
 
 @pytest.mark.parametrize("place", [0, 50, -1])
@@ -225,7 +267,7 @@ def test_a_build_by_somebody_who_is_not_root_is_removed_too(sources: Sources) ->
                 os.setgid(65534)
                 os.setuid(65534)
                 theirs = Sources(folder, Store.of_head(folder))
-                build(theirs, "mkdir locked && touch locked/x && chmod 0555 locked && touch exporter", "exporter")
+                build(theirs, "mkdir locked && touch locked/x && chmod 0555 locked && echo > exporter", "exporter")
                 status = int((theirs.store.folder / "build").exists())
             finally:
                 os._exit(status)

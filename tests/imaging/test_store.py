@@ -84,17 +84,69 @@ def test_a_name_that_is_no_sum_is_never_a_path(kept: Store, tmp_path: Path) -> N
     assert kept.get("../outside") is None
 
 
-def full_disk(directory: Path) -> Path:
-    """A file system with no room, where root can mount one in a namespace of its own: /dev/full does for one file."""
-    directory.mkdir(parents=True)
-    (directory / ".part").symlink_to("/dev/full")
-    return directory
-
-
-def test_a_full_disk_is_told_with_its_place(tmp_path: Path) -> None:
-    place = Store(full_disk(tmp_path / "full"))
+def test_a_full_disk_is_told_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full does for one file."""
+    monkeypatch.setattr(store, "created", lambda path: Path("/dev/full").open("wb"))  # noqa: SIM115 - put closes it
+    place = Store(tmp_path / "full")
     with pytest.raises(CannotKeep, match=r"full: No space left on device\n  Make room"):
         place.put([CONTENT])
+
+
+def test_a_link_where_a_part_is_written_is_not_followed(kept: Store, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"the head's")
+    kept.prepare()
+    (kept.folder / ".part").symlink_to(tmp_path / "precious")
+    assert kept.put([CONTENT]) == SUM
+    assert (tmp_path / "precious").read_bytes() == b"the head's"
+    found = kept.get(SUM)
+    assert found and not found.is_symlink()
+
+
+def linked(folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir()
+    folder.symlink_to("elsewhere")
+
+
+def writable(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o770)
+
+
+def somebodys(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives a folder away")
+    folder.mkdir()
+    os.chown(folder, 65534, -1)
+
+
+OTHERS = {
+    "is a symbolic link": linked,
+    "belongs to somebody else, or others can write to it": writable,
+    "belongs to somebody else": somebodys,
+}
+
+
+@pytest.mark.parametrize(("told", "make"), OTHERS.items(), ids=OTHERS)
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, told: str, make: Any) -> None:
+    make(tmp_path / "parts")
+    with pytest.raises(CannotKeep, match=rf"parts: {told}.*\n  Remove it"):
+        Store(tmp_path / "parts").put([CONTENT])
+    assert list((tmp_path / "parts").iterdir()) == []
+
+
+def test_what_is_not_accepted_is_not_kept(kept: Store) -> None:
+    def refuse(sha256: str) -> None:
+        raise BadArchive("archive", sha256)
+
+    with pytest.raises(BadArchive, match=SUM):
+        kept.put([CONTENT], refuse)
+    assert names(kept) == []
+
+
+def test_a_copy_has_no_name_and_is_gone_afterwards(kept: Store) -> None:
+    with kept.copy([CONTENT[:9], CONTENT[9:]]) as (file, sha256):
+        assert (file.read(), sha256) == (CONTENT, SUM)
+        assert list(kept.folder.iterdir()) == []
 
 
 def test_two_at_once_keep_both_whole(kept: Store) -> None:
@@ -119,6 +171,11 @@ def test_the_index_is_a_memory_and_no_more(kept: Store) -> None:
         assert kept.known("a") is None
     kept.learn("a", SUM)
     assert kept.known("a") == SUM
+
+
+def member(archive: Path, name: str) -> Iterator[bytes]:
+    with archive.open("rb") as opened:
+        yield from extract.member(opened, name, archive)
 
 
 def tar(mode: str) -> Callable[[Path, dict[str, bytes]], None]:
@@ -148,7 +205,7 @@ def test_one_member_of_an_archive_of_any_kind(tmp_path: Path, make: Any, name: s
     """Told by its content: nobody names an archive .zip for us."""
     archive = tmp_path / "downloaded"
     make(archive, MEMBERS)
-    assert b"".join(extract.member(archive, name)) == CONTENT
+    assert b"".join(member(archive, name)) == CONTENT
 
 
 @pytest.mark.parametrize("make", FORMATS.values(), ids=FORMATS)
@@ -158,9 +215,9 @@ def test_a_member_that_is_missing_names_what_may_be_meant(tmp_path: Path, make: 
     with pytest.raises(
         BadArchive, match=r"there is no exporter in it\n  It has: \S*exporter-1.0.linux-amd64/exporter[.,]"
     ):
-        list(extract.member(archive, "exporter"))
+        list(member(archive, "exporter"))
     with pytest.raises(BadArchive, match=r"It has: \S*README"):
-        list(extract.member(archive, "exporter-1.0.linux-amd64/REDME"))
+        list(member(archive, "exporter-1.0.linux-amd64/REDME"))
 
 
 @pytest.mark.parametrize("make", FORMATS.values(), ids=FORMATS)
@@ -169,7 +226,7 @@ def test_an_archive_that_was_cut_off_is_told(tmp_path: Path, make: Any) -> None:
     make(archive, {"exporter": os.urandom(200_000)})
     archive.write_bytes(archive.read_bytes()[:100_000])
     with pytest.raises(BadArchive, match=r"archive: cannot be read as tar \(plain, gz, bz2, xz\) or zip"):
-        list(extract.member(archive, "exporter"))
+        list(member(archive, "exporter"))
 
 
 JUNK = {"text": b"Not Found\n", "empty": b"", "html": b"<html>" * 400, "gz of text": gzip.compress(b"text" * 400)}
@@ -180,7 +237,7 @@ def test_what_is_no_archive_is_told(tmp_path: Path, content: bytes) -> None:
     """A server's error page, saved under the archive's name."""
     (tmp_path / "archive").write_bytes(content)
     with pytest.raises(BadArchive):
-        list(extract.member(tmp_path / "archive", "exporter"))
+        list(member(tmp_path / "archive", "exporter"))
 
 
 SPECIAL = {
@@ -199,7 +256,7 @@ def test_only_a_regular_file_is_taken_out_of_a_tar(tmp_path: Path, kind: bytes, 
         header.type, header.linkname = kind, target
         opened.addfile(header)
     with pytest.raises(BadArchive, match="is a link, a device, a directory or encrypted"):
-        list(extract.member(tmp_path / "archive", "exporter"))
+        list(member(tmp_path / "archive", "exporter"))
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK | 0o777, stat.S_IFDIR | 0o755, stat.S_IFCHR | 0o644])
@@ -209,7 +266,7 @@ def test_only_a_regular_file_is_taken_out_of_a_zip(tmp_path: Path, kind: int) ->
         entry.external_attr = kind << 16
         opened.writestr(entry, "/etc/shadow")
     with pytest.raises(BadArchive, match="is a link, a device, a directory or encrypted"):
-        list(extract.member(tmp_path / "archive", "exporter"))
+        list(member(tmp_path / "archive", "exporter"))
 
 
 @pytest.mark.parametrize("make", FORMATS.values(), ids=FORMATS)
@@ -224,7 +281,7 @@ def test_a_tampered_archive_gives_an_error_or_what_its_sum_tells(tmp_path: Path,
         changed[place] ^= 0x55
         archive.write_bytes(changed)
         try:
-            tampered = kept.put(extract.member(archive, "exporter"))
+            tampered = kept.put(member(archive, "exporter"))
         except JobstatsError:
             continue
         found = kept.get(tampered)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.imaging.trees import MANAGED, Tree, TreeProvider, directory_state, file_state, link_state
+from bcm_jobstats.imaging.trees import MANAGED, InTheWay, Tree, TreeProvider, directory_state, file_state, link_state
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Resource, State
@@ -363,6 +365,66 @@ def test_what_is_not_there_is_not_found(tree: Made, name: str) -> None:
     assert found(tree.provider, name) is None
 
 
+@pytest.mark.parametrize("wanted", [file, symlink])
+def test_a_link_at_the_temporary_name_is_not_followed(tree: Made, tmp_path: Path, wanted: Any) -> None:
+    """Root on a node put it there, and `image grab` brought it."""
+    (tmp_path / "precious").write_text("the head's")
+    (tree.root / "usr/lib/jobstats").mkdir()
+    (tree.root / "usr/lib/jobstats/.unit.bcm-jobstats").symlink_to(tmp_path / "precious")
+    tree.apply(wanted())
+    assert (tmp_path / "precious").read_text() == "the head's"
+    assert sorted(path.name for path in (tree.root / "usr/lib/jobstats").iterdir()) == ["unit"]
+
+
+def bound(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        folder = os.open(path.parent, os.O_RDONLY)  # a socket's own name must be short
+        one.bind(f"/proc/self/fd/{folder}/{path.name}")
+        os.close(folder)
+
+
+def device(path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mknod needs root")
+    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+
+
+ODD = {"pipe": os.mkfifo, "socket": bound, "device": device}
+
+
+@pytest.mark.parametrize("wanted", [file, symlink])
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_what_is_no_file_is_never_read_nor_replaced_nor_removed(tree: Made, make: Any, wanted: Any) -> None:
+    """A pipe would keep its reader waiting for ever."""
+    path = tree.root / "usr/lib/jobstats/unit"
+    path.parent.mkdir()
+    make(path)
+    kind = path.lstat().st_mode
+    assert [conflict.found["type"] for conflict in tree.plan(wanted()).conflicts] == ["other"]
+    with pytest.raises(InTheWay, match="is there and is not a"):
+        tree.apply(wanted(), adopt=True)
+    path.unlink()
+    tree.originals.clear()
+    tree.apply(wanted())
+    path.unlink()
+    make(path)
+    with pytest.raises(InTheWay):
+        tree.apply(wanted())
+    before = tree.provider.read(())[FILE].values
+    assert tree.provider.remove(FILE, before) == {**before, MANAGED: False}
+    assert path.lstat().st_mode == kind
+    assert tree.provider.read(()) == {}, "struck off"
+
+
+def test_a_link_where_a_directory_of_ours_goes_is_in_the_way(tree: Made, tmp_path: Path) -> None:
+    """Its mode and owner would be those of what it leads to."""
+    (tmp_path / "precious").mkdir(mode=0o700)
+    (tree.root / "usr/lib/jobstats").symlink_to(tmp_path / "precious")
+    with pytest.raises(InTheWay):
+        tree.apply(directory(), adopt=True)
+    assert stat.S_IMODE((tmp_path / "precious").stat().st_mode) == 0o700
+
+
 COMMANDS: dict[str, tuple[Optional[State], list[str]]] = {
     "file": (file_state(b"a\nb\n", 0o600, "0:7"), ["install -D ", "-m 0600", "-o 0", "-g 7"]),
     "directory": (directory_state(0o755, "967:968"), ["install -d ", "-m 0755", "-o 967", "-g 968"]),
@@ -381,3 +443,32 @@ def test_the_commands_name_the_path_as_an_administrator_knows_it(
     assert "'/cm/images/image/usr/lib/it'\"'\"'s'" in command
     if after and after["type"] == "file":
         assert command.endswith("<<'END-OF-FILE'\na\nb\nEND-OF-FILE")
+
+
+CONTENTS = {
+    "usual": b"a\nb\n",
+    "empty": b"",
+    "no newline at the end": b'a\nit\'s $HOME `id` \\n %s "x"',
+    "several": b"a\n\n\n",
+    "newlines only": b"\n\n",
+    "with the mark": b"a\nEND-OF-FILE\nEND-OF-FILE-2\ntouch $0.pwned\n",
+    "not UTF-8": b"caf\xe9\n\x00\xff" * 40,
+    "carriage returns": b"a\r\nb\r\n",
+    "what changes a terminal": b"\x1b]0;title\x07\x1b[2Jhidden\n",
+    "UTF-8": "caf\u00e9 \u20ac\n".encode(),
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="install -o needs root")
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_the_commands_make_the_same_bytes(tree: Made, tmp_path: Path, content: bytes) -> None:
+    provider = TreeProvider("file", 1, 1, [Tree("image", tree.root, str(tree.root))])
+    (command,) = provider.commands(FILE, None, file_state(content, 0o640, OWNER))
+    assert "\x1b" not in command
+    script = tmp_path / "script"
+    script.write_text(f"set -eu\n{command}\necho last\n", encoding="utf-8")
+    done = subprocess.run(["bash", str(script)], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("last\n", "")
+    path = tree.root / "usr/lib/jobstats/unit"
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (content, 0o640)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["root", "script"]

@@ -66,11 +66,12 @@ class CmshImageWork(Talk, ImageWork):
         self._finished("updateprovisioners", self.order(imagescripts.UPDATE_PROVISIONERS))
 
     def sync(self, nodes: Collection[str], *, write: bool) -> str:
-        """See ImageWork. One process; where cmsh did not tell the end of the work, BCM is asked until it is idle."""
+        """See ImageWork. One process; where cmsh did not tell the end of the work on every node, BCM is asked until it
+        is idle with them. That they are as the image is for the caller to see."""
         if not nodes:
             return ""
         said = self.order(imagescripts.sync(nodes, write=write), LONG)
-        if not said.complete or "completed" not in said.text.lower():
+        if not said.complete or not _is_over(said.text, nodes):
             provisioning.wait(self, nodes, "imageupdate")
         return said.text
 
@@ -108,7 +109,8 @@ class CmshImageWork(Talk, ImageWork):
 
     def exclude_lists(self, category: str) -> Mapping[str, str]:
         """See ImageWork. One process."""
-        lines = self.told(f"category {category}", imagescripts.exclude_lists(category)).split("\n")
+        subject = f"exclude lists of category {category}"
+        lines = self.told(subject, imagescripts.exclude_lists(category), verbatim=True).split("\n")
         marks = [number for number, line in enumerate(lines) if line.strip() == category]
         if len(marks) != len(EXCLUDE_LISTS) + 1 or any(line.strip() for line in lines[: marks[0]]):
             told = " / ".join(line.strip() for line in lines if line.strip())
@@ -145,6 +147,15 @@ class CmshImageWork(Talk, ImageWork):
             raise Refused(subject, f"cmsh did not come to its end: {said.words}", AGAIN)
 
 
+def _is_over(text: str, nodes: Collection[str]) -> bool:
+    """Whether `imageupdate --wait` told that it ended on all nodes: with the line of newer versions at its end, or one
+    for each node (bcm-facts §6, both forms)."""
+    lines = [line.strip() for line in text.lower().splitlines() if line.strip()]
+    ended = {line.rpartition(" ")[2] for line in lines if "completed on node " in line}
+    newer = bool(lines) and "imageupdate" in lines[-1] and "completed" in lines[-1]
+    return newer or ended.issuperset(name.lower() for name in nodes)
+
+
 def _uses(cluster: Cluster, name: str, image: str, said: Said) -> bool:
     """Whether a node has an image of its own, or for "" none. One that it has from its category may be listed as if it
     were its own (capability inherited-image): without an error that is none."""
@@ -157,5 +168,5 @@ def _uses(cluster: Cluster, name: str, image: str, said: Said) -> bool:
 
 def _text(lines: list[str]) -> str:
     """A long text as `get` printed it, without the empty lines around it; "" when there is none."""
-    text = "\n".join(line.rstrip("\r") for line in lines).strip("\n")
+    text = "\n".join(lines).strip("\n")
     return f"{text}\n" if text else ""

@@ -30,6 +30,8 @@ class Answer:
     status: int
     errors: str = ""
     """Its standard error, where that was asked for apart; otherwise it is in `text`."""
+    returns: bool = False
+    """Whether `text` had carriage returns, which stand in it as ends of lines."""
 
     def last_words(self) -> str:
         """The last non-empty line, for an error message."""
@@ -85,14 +87,12 @@ def _run(argv: Sequence[str], text: str, timeout: float, *, apart: bool) -> Answ
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if apart else subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
             start_new_session=True,
         )
     except OSError as error:
         raise Unreachable(argv[0], f"cannot be started: {error.strerror}", "Check the installation of cmsh.") from error
     try:
-        output, errors = process.communicate(text, timeout=timeout)
+        output, errors = process.communicate(text.encode(), timeout=timeout)
     except subprocess.TimeoutExpired as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -101,4 +101,9 @@ def _run(argv: Sequence[str], text: str, timeout: float, *, apart: bool) -> Answ
             f"gave no answer within {timeout:g} seconds",
             "Check CMDaemon (systemctl status cmd), or raise bcm.timeout in the site file.",
         ) from error
-    return Answer(output, process.returncode, errors or "")
+    return Answer(_read(output), process.returncode, _read(errors or b""), b"\r" in output)
+
+
+def _read(output: bytes) -> str:
+    """Text with one kind of line end; what is no UTF-8 in it is U+FFFD."""
+    return output.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")

@@ -22,6 +22,8 @@ class Said:
     text: str
     complete: bool
     """Whether the proof arrived: with `--quit` cmsh ends at the first error, and so does a lost connection."""
+    altered: str = ""
+    """What keeps `text` from being, letter by letter, what cmsh was to tell; empty: nothing."""
 
     @property
     def words(self) -> str:
@@ -53,21 +55,25 @@ class Talk:
         """The lines of the answer to a reading script, as they are, without the version at its end."""
         return _body(self.ask(commands)).split("\n")
 
-    def told(self, subject: str, commands: Sequence[str]) -> str:
+    def told(self, subject: str, commands: Sequence[str], *, verbatim: bool = False) -> str:
         """The answer to a reading script whose form is free, so that an error could be taken for it: the script ends
-        at the first one. Raises Unreadable with cmsh's words."""
+        at the first one. With `verbatim` it is to be written back: an event between its lines is gone when it is asked
+        for again, a line of it that looks like one is not. Raises Unreadable with cmsh's words."""
         said = self.order(commands)
         for _ in range(ATTEMPTS - 1):
-            said = said if said.complete else self.order(commands)
+            said = said if said.complete and not (verbatim and said.altered) else self.order(commands)
         if not said.complete:
             raise Unreadable(subject, f"cmsh does not tell it: {said.words}", "Ask for it in cmsh by hand.")
+        if verbatim and said.altered:
+            raise Unreadable(subject, f"would not be written back as it is: {said.altered}", "Set it anew in cmsh.")
         return said.text
 
     def order(self, commands: Sequence[str], least: float = 0.0, *, stop: bool = True) -> Said:
         """Run a script once; with `stop` it ends at the first error. Raises Unreachable when cmsh cannot be started
         or gives no answer within the timeout, or `least` seconds if that is more."""
-        text = answers.without_events(self._run([*commands, *END], least, write=stop).text)
-        return Said(_body(text), answers.version(text) is not None)
+        answer = self._run([*commands, *END], least, write=stop)
+        text = answers.without_events(answer.text)
+        return Said(_body(text), answers.version(text) is not None, _altered(answer))
 
     def attempt(self, commands: Sequence[str], least: float = 0.0) -> Said:
         """An order that is read back: a cmsh that gave no answer is one more that is not complete."""
@@ -89,6 +95,16 @@ class Talk:
 
     def _run(self, commands: Sequence[str], least: float = 0.0, *, write: bool = False) -> process.Answer:
         return process.run(self.cmsh, commands, max(self.timeout, least), write=write, options=self.options)
+
+
+def _altered(answer: process.Answer) -> str:
+    """See Said."""
+    event = next((line for line in answer.text.split("\n") if answers.EVENT.match(line)), "")
+    if event:
+        return f"a line in it looks like an event of BCM: {event:.100}"
+    if "\ufffd" in answer.text:
+        return "it is not all UTF-8"
+    return "it has carriage returns" if answer.returns else ""
 
 
 def _body(text: str) -> str:

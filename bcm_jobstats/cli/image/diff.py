@@ -55,9 +55,12 @@ def _images(where: Deployment, category: str) -> Iterator[Found]:
         names = [*names, record.image] if record.image not in names else names
     for name in names:
         tree = order.tree_of(where.cluster, where.root, name)
+        if not tree.root.is_dir():
+            cause = f"its directory {tree.shown} is not there"
+            raise JobstatsError(f"software image {name}", cause, "Check it in cmsh: softwareimage; list")
         if tree.record.exists():
             yield f"image {name}", drift.of_tree(tree), ""
-        elif len(names) == 1:
+        elif name == names[-1]:
             yield f"image {name}", None, "nothing of bcm-jobstats is in it"
 
 
@@ -70,7 +73,9 @@ def _nodes(where: Deployment, text: str) -> Iterator[Found]:
         names = [node.name for node in nodes]
         tree = order.tree_of(where.cluster, where.root, image) if image in where.cluster.images else None
         if tree is None or not tree.record.exists():
-            yield from ((name, None, f"its image {image or '(none)'} holds nothing of bcm-jobstats") for name in names)
+            lost = tree is not None and not tree.root.is_dir()
+            what = "has no directory any more" if lost else "holds nothing of bcm-jobstats"
+            yield from ((name, None, f"its image {image or '(none)'} {what}") for name in names)
             continue
         found = drift.of_nodes(where.bcm, names, Manifest(tree.root, tree.manifest))
         yield from ((name, found[name], "" if found[name] is not None else "did not answer") for name in names)

@@ -17,10 +17,11 @@ from bcm_jobstats.bcm.imagework import ImageWork
 from bcm_jobstats.cli import common
 from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.errors import ExitStatus, JobstatsError, printable
-from bcm_jobstats.imaging import grab, itemized, order
+from bcm_jobstats.imaging import grab, graborder, itemized, order
 from bcm_jobstats.imaging.build import Builder
-from bcm_jobstats.imaging.grab import GRABBING, CannotGrab, Grab, Preflight
-from bcm_jobstats.imaging.record import BUILT, CLONING
+from bcm_jobstats.imaging.grab import Preflight
+from bcm_jobstats.imaging.graborder import CannotGrab, Grab
+from bcm_jobstats.imaging.record import BUILT, CLONING, GRABBING
 from bcm_jobstats.imaging.trees import Tree
 
 SHOWN = 20
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
 
 def _ordered(args: argparse.Namespace, where: Deployment) -> Grab:
     records = where.records.all()
-    return grab.ordered(where.cluster, records, where.root, args.node, args.to, overwrite=args.overwrite)
+    return graborder.ordered(where.cluster, records, where.root, args.node, args.to, overwrite=args.overwrite)
 
 
 def _tell(args: argparse.Namespace, wanted: Grab, found: Preflight) -> None:
@@ -76,6 +77,7 @@ def _grab(args: argparse.Namespace, where: Deployment, wanted: Grab, source: Tre
     ours = wanted.clones or wanted.grabbing
     try:
         log = _dry_run(args, where.imagework, wanted)
+        _require_readable(args, wanted, log)
         if not args.yes and not common.agreed(args, f"Wipe {wanted.target} and take {wanted.node}'s files into it?"):
             common.say(args, "Nothing was grabbed.")
             _undo(builder, remove=ours)
@@ -86,6 +88,7 @@ def _grab(args: argparse.Namespace, where: Deployment, wanted: Grab, source: Tre
             ours = True
         with common.busy(args, f"Grabbing {wanted.node}"):
             where.imagework.grab(wanted.node, wanted.target, write=True)
+            grab.require_taken(where.imagework, wanted, log)
         held = grab.require_sound(where.bcm, wanted, source, image)
     except JobstatsError:
         heads.require_active(where.root)  # after a failover the other head goes on
@@ -111,6 +114,7 @@ def _clone(args: argparse.Namespace, where: Deployment, builder: Builder, wanted
         with common.busy(args, f"Cloning {wanted.source}"):
             builder.clone(order.tree_of(where.cluster, where.root, wanted.target).root if known else None)
         where.refresh()
+        graborder.require_apart(where.cluster, where.root, wanted.target)
         builder.check(order.tree_of(where.cluster, where.root, wanted.target))
         where.records.save(wanted.record(CLONING).at(CLONING, digest=GRABBING))
     return order.tree_of(where.cluster, where.root, wanted.target)
@@ -131,6 +135,15 @@ def _dry_run(args: argparse.Namespace, work: ImageWork, wanted: Grab) -> str:
             print(f"  ... and {len(lines) - SHOWN} lines more: see --log FILE")
         sys.stdout.flush()
     return log
+
+
+def _require_readable(args: argparse.Namespace, wanted: Grab, log: str) -> None:
+    strange = grab.require_readable(wanted.node, log)
+    for line in strange:
+        common.say(args, f"  Warning: the log has a line that tells of no file: {printable(line)}")
+    if strange and args.yes and not args.accept:
+        cause = f"the log of the dry run has {len(strange)} lines to accept"
+        raise CannotGrab(f"node {wanted.node}", cause, "Accept them: --accept")
 
 
 def _undo(builder: Builder, *, remove: bool) -> None:

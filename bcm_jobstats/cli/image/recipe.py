@@ -13,6 +13,7 @@ from bcm_jobstats.cli import common
 from bcm_jobstats.cli.image import plan as shown
 from bcm_jobstats.errors import ExitStatus
 from bcm_jobstats.imaging import recipe_text
+from bcm_jobstats.imaging.manifest import write_atomically
 from bcm_jobstats.plan.apply import refuse
 
 
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (args.out / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+            # For nobody else to read: an image may have files that only root may read.
+            write_atomically(args.out / name, text.encode("utf-8", "surrogateescape"), 0o600)
         written = [str(args.out / name) for name in texts]
         common.put(args, {"written": written}, "\n".join(written))
         return ExitStatus.OK

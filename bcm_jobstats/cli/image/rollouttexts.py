@@ -26,6 +26,8 @@ def planned(plan: RolloutPlan, options: Options, slots: Optional[int], mending: 
         lines.append(f"  not named: {fold(plan.waiting)}")
     if not plan.ends:
         lines.append("  the category keeps its image until they went too")
+    if unseen(plan):
+        lines.append(f"  No node goes: the category gets {plan.image} though no node was seen to work with it")
     lines += [f"BCM syncs {slots} nodes at a time, the others of a wave wait."] if slots else []
     lines.append(f"It stops when a canary fails, or more than {options.most} of the nodes that went.")
     if options.reboot:
@@ -33,6 +35,18 @@ def planned(plan: RolloutPlan, options: Options, slots: Optional[int], mending: 
     else:
         lines.append("Jobs are not stopped; services of ours are restarted where their files change.")
     return "\n".join(lines)
+
+
+def unseen(plan: RolloutPlan) -> bool:
+    """Whether the category would get an image with which no node was seen to work."""
+    return not plan.nodes and not plan.done and plan.ends and plan.record.source != plan.image
+
+
+def question(plan: RolloutPlan) -> str:
+    """What is asked before it begins."""
+    if unseen(plan):
+        return f"Give category {plan.record.category} image {plan.image}, though no node was seen to work with it?"
+    return f"Roll {plan.image} out to category {plan.record.category}?"
 
 
 def document(plan: RolloutPlan, rolling: Rolling, ended: bool, error: Optional[str] = None) -> dict[str, Any]:
