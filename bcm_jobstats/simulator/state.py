@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,12 +80,9 @@ class Store:
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """The whole text or the old file, also after a crash."""
+    """The whole text or the old file, also after a kill; a simulation need not outlive its machine's loss of power."""
     fresh = file.with_name(file.name + ".new")
-    with fresh.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(file)
 
 

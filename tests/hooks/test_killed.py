@@ -60,7 +60,7 @@ def exact(node: Node, *, job_too: bool) -> None:
     assert node.shows("gpustat") == last
 
 
-@pytest.mark.parametrize(("release", "mode", "stride"), [("empty", "label", 2), ("unlink", "both", 7)])
+@pytest.mark.parametrize(("release", "mode", "stride"), [("empty", "label", 3), ("unlink", "both", 11)])
 @pytest.mark.parametrize("which", ["prolog", "epilog"])
 def test_killed_before_each_command(which: str, release: str, mode: str, stride: int, tmpfs: Path) -> None:
     """Nothing half written is read, no other job is lost; the next hook of the job, or the sweeper, puts it right."""
@@ -119,7 +119,7 @@ def test_the_sweeper_is_killed_before_each_command(shared: Node, *, first: bool)
         shared.later()
     kept = shared.directory / "kept"
     shutil.copytree(shared.run, kept)
-    for number in range(1, MOST_COMMANDS, 11):
+    for number in range(1, MOST_COMMANDS, 29):
         shutil.rmtree(shared.run)
         shutil.copytree(kept, shared.run)
         env = {"KILLED_AT": str(number)}

@@ -17,10 +17,8 @@ from tests.lab.hookjobs.check import NVML
 from tests.lab.imagesite import BUILT, CATEGORY, PROGRAM, SOURCE
 from tests.lab.labs import NODES, OURS, SLURM, Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.parametrize("lab", ["trixie"], indirect=True)]
 
-ONE_RELEASE = pytest.mark.parametrize("lab", ["trixie"], indirect=True)
-"""What does not depend on Slurm and systemd is tried on one release."""
 FIRST, SECOND = NODES
 NEW = "dgx-05"
 MANIFEST = "/etc/bcm-jobstats/manifest.json"
@@ -125,7 +123,6 @@ def tree(root: Path) -> Tree:
     return found
 
 
-@ONE_RELEASE
 def test_a_golden_node_gives_the_same_manifest(deployed: Lab) -> None:
     name = "dgx-golden"
     deployed.ok("image", "grab", "--from", FIRST, "--to", name, "--accept", "--yes", "-q")
@@ -146,7 +143,6 @@ DAMAGES = {
 }
 
 
-@ONE_RELEASE
 @pytest.mark.parametrize("where", ["node", "image"])
 def test_damage_is_named_and_a_rollout_repairs_it(clean: Lab, where: str) -> None:
     words = ("image", "diff", CATEGORY, *(("--node", SECOND) if where == "node" else ()))
@@ -177,7 +173,6 @@ exit 3
 FAILURES = {"crash": "panic: of the test", "port": "listen tcp", "architecture": "another architecture"}
 
 
-@ONE_RELEASE
 @pytest.mark.parametrize("how", FAILURES)
 def test_a_canary_that_fails_stops_the_rollout(clean: Lab, how: str) -> None:
     before = disk(clean, SECOND)
