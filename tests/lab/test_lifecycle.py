@@ -13,7 +13,7 @@ from bcm_jobstats.simulator.layout import HEAD
 from tests.harness import until
 from tests.lab.labs import NODES, OURS, SLURM, Lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.parametrize("lab", ["trixie"], indirect=True)]
 
 FIRST, SECOND = NODES
 NEW = "dgx-05"
