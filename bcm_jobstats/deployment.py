@@ -26,7 +26,7 @@ from bcm_jobstats.imaging.supplied import Supplied
 from bcm_jobstats.imaging.trees import Tree
 from bcm_jobstats.monitoring.targets import Targets
 from bcm_jobstats.plan.generations import Generations
-from bcm_jobstats.site import Site, SiteError
+from bcm_jobstats.site import ROLE_MONITOR, Site, SiteError
 from bcm_jobstats.slurm import resources as slurm
 from bcm_jobstats.stack import Stack, load, load_definitions
 
@@ -89,12 +89,19 @@ class Deployment:
     @cached_property
     def cluster(self) -> Cluster:
         """The cluster as it was when it was first asked for."""
+        cluster = self._read()
+        if not self.stack.site.role_monitor.heads:
+            self.stack.heads = tuple(heads.names(cluster))
+        return cluster
+
+    def _read(self) -> Cluster:
         wanted = places.followed(self.stack.site, self.stack.roles()) | self._own_roles()
         # No role tells which single nodes hold services of ours, so all are asked.
         services = self.stack.site.enable.mode == SERVICES or bool(self.journal("service.node/"))
         every_node = services or self.thorough or self._journal_is_elsewhere()
         cluster = self.bcm.read(wanted, every_node=every_node)
-        if self._mode_on(cluster) == SERVICES and not every_node:
+        mode = self._mode_on(cluster)
+        if not every_node and (mode == SERVICES or (mode == ROLE_MONITOR and _own_images(cluster))):
             return self.bcm.read(wanted, every_node=True)
         return cluster
 
@@ -228,6 +235,11 @@ class Deployment:
         """The software images that `apply` looks into; with `every` also those it leaves alone for a rollout."""
         out = set() if every else contents.left_alone(self.record_list(), self.wanted)
         return [tree for tree in payload.image_trees(self.cluster, self.root) if tree.name not in out]
+
+
+def _own_images(cluster: Cluster) -> bool:
+    """Whether there are nodes whose image is not their category's: an agent may be a service of such a node itself."""
+    return any(node.image and not node.is_head for node in cluster.nodes.values())
 
 
 def _has_services_of_ours(cluster: Cluster) -> bool:

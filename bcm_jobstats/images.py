@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from bcm_jobstats import planning
+from bcm_jobstats import imageplan
 from bcm_jobstats.bcm import heads
 from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.imaging import drift, mending
@@ -42,13 +42,13 @@ def mended(where: Deployment, category: str, tree: Tree) -> Optional[Plan]:
     damage = drift.of_tree(tree)
     if not damage:
         return None
-    return mending.mending(planning.for_image(where, category, tree, adopt=True), tree.name, damage, manifest_of(tree))
+    return mending.mending(imageplan.for_image(where, category, tree, adopt=True), tree.name, damage, manifest_of(tree))
 
 
 def mend(where: Deployment, found: Plan, tree: Tree) -> None:
     """Put the damage right; raises what a provider raises."""
     heads.require_active(where.root)
-    carry_out(found, planning.image_providers(where, tree), NoJournal(), where.originals)
+    carry_out(found, imageplan.image_providers(where, tree), NoJournal(), where.originals)
     where.refresh()
 
 

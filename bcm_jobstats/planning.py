@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Optional
 
+from bcm_jobstats import imageplan
 from bcm_jobstats.bcm import capabilities, heads
 from bcm_jobstats.bcm.choice import CMSH
 from bcm_jobstats.deployment import GENERIC_ROLE, SERVICES, Deployment
-from bcm_jobstats.enable import headfiles, metrics, places
+from bcm_jobstats.enable import headfiles, headunits, metrics, monitor, places
 from bcm_jobstats.enable.headfiles import HeadFileProvider
 from bcm_jobstats.enable.providers import overlay_provider, producer_provider, role_provider, service_provider
 from bcm_jobstats.enable.resources import desired as enablement
 from bcm_jobstats.imaging import contents, excludelist, payload, updates
-from bcm_jobstats.imaging.contents import Content
-from bcm_jobstats.imaging.lines import LineProvider
 from bcm_jobstats.imaging.manifest import Manifest
-from bcm_jobstats.imaging.packages import PackageProvider
-from bcm_jobstats.imaging.programs import ProgramProvider
 from bcm_jobstats.imaging.trees import Tree, TreeProvider
 from bcm_jobstats.imaging.update import UpdateProvider
-from bcm_jobstats.monitoring.targets import FormerTargetsProvider, TargetsProvider
+from bcm_jobstats.monitoring import discovery
+from bcm_jobstats.monitoring.providers import FormerTargetsProvider, TargetsProvider
 from bcm_jobstats.plan import planner
-from bcm_jobstats.plan.model import ADOPT, CREATE, Plan
+from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Former, Provider, Resource
 from bcm_jobstats.slurm import resources as slurm
 
@@ -44,12 +42,13 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
         overlay_provider(40, 5, bcm, cluster),
         TargetsProvider(15, 10, where.targets, wanted),
         FormerTargetsProvider(90, 95, shared, where.targets),
-        *_in_images(where, trees),
+        *imageplan.in_images(where, trees),
         _exclude_lists(where, shared),
         UpdateProvider(30, 30, bcm, cluster, shared, holding=holding),
         HeadFileProvider(60, 15, bcm, cluster, where.root, there=where.other_head),
+        HeadFileProvider(35, 15, bcm, cluster, where.root, there=where.other_head, of=headfiles.UNITS),
         producer_provider(55, 3, bcm, where.producers),
-        _shared_hooks(where),
+        imageplan.shared_hooks(where),
         TreeProvider(payload.DIRECTORY, 10, 100, [shared], types=("directory",)),
         *slurm.providers(bcm, cluster, where.root, where.originals),
     ]
@@ -62,55 +61,9 @@ def _exclude_lists(where: Deployment, shared: Tree) -> excludelist.ExcludeListPr
     return excludelist.ExcludeListProvider(25, 35, work, cluster=where.cluster, shared=shared, reached=reached)
 
 
-def _in_images(where: Deployment, trees: Sequence[Tree]) -> list[Provider]:
-    """What is in software images: programs before the units that start them."""
-    return [
-        PackageProvider(16, 24, trees, where.store, where.root),
-        ProgramProvider(18, 22, trees, where.store, where.originals),
-        TreeProvider("file", 20, 20, trees),
-        LineProvider(20, 20, trees),
-    ]
-
-
-def image_providers(where: Deployment, tree: Tree) -> list[Provider]:
-    """What `image build` writes: one image, and the hooks on shared storage that its links lead to."""
-    return [_shared_hooks(where), *_in_images(where, [tree])]
-
-
-def _shared_hooks(where: Deployment) -> TreeProvider:
-    return TreeProvider(payload.HOOK, 12, 40, [payload.shared_tree(where.root)], types=("file",))
-
-
-def for_image(where: Deployment, category: str, tree: Tree, *, adopt: bool = False, clone: bool = True) -> Plan:
-    """What `image build` would change in an image that is for a category. All that is in a `clone` is ours to change;
-    on shared storage, and in an image in use, only with `adopt`. Hooks on shared storage run on every node at once: for
-    a clone those that lack are added, and `apply` changes the others."""
-    content = contents.of_category(where.stack, where.placed(), where.cluster, category)
-    wanted: dict[str, Content] = {**where.wanted, tree.name: content}
-    version, originals = where.cluster.version, where.originals.all()
-    hooks = payload.shared_hooks(where.stack, wanted, payload.shared_tree(where.root), version)
-    files = payload.of_image(where.stack, tree, content, version, where.supplied)
-    first = planner.make([_shared_hooks(where)], hooks, adopt=adopt, originals=originals)
-    if clone:
-        own = payload.shared_hooks(where.stack, {tree.name: content}, payload.shared_tree(where.root), version)
-        added = {one.address for one in own}
-        kept = [one for one in first.changes if one.action in {ADOPT, CREATE} and one.address in added]
-        first = replace(first, changes=tuple(kept))
-    then = planner.make(_in_images(where, [tree]), files, adopt=adopt or clone, originals=originals)
-    return replace(
-        then,
-        changes=(*first.changes, *then.changes),
-        conflicts=(*first.conflicts, *then.conflicts),
-        fingerprint=f"{first.fingerprint}{then.fingerprint}",
-        problems=tuple(payload.problems_of_image(where.stack, tree, content, where.supplied)),
-        purpose="image",
-        about=_about(where, category=category, image=tree.name),
-    )
-
-
 def desired(where: Deployment) -> list[Resource]:
     """Everything that should exist."""
-    placed, generic = where.placed(), where.mode == GENERIC_ROLE
+    placed = where.placed()
     held, shared = contents.held(where.record_list()), payload.shared_tree(where.root)
     resources = payload.desired(
         where.stack, where.wanted, where.cluster, where.image_trees(), shared=shared, supplied=where.supplied
@@ -118,12 +71,21 @@ def desired(where: Deployment) -> list[Resource]:
     resources += updates.desired(where.stack, resources, set(where.wanted), where.cluster, held)
     resources += updates.as_recorded(shared, held)
     if where.bcm.name == CMSH:
-        resources += excludelist.desired(where.stack, where.cluster)
+        resources += excludelist.desired(where.stack, where.cluster, _agents(where))
     resources += headfiles.desired(where.stack, where.heads)
     resources += slurm.desired(where.stack.site, where.cluster, where.root)
     if where.stack.site.bcm.metrics and where.bcm.writes:
-        resources += metrics.desired(placed, where.cluster, generic=generic)
+        resources += metrics.desired(placed, where.cluster, generic=where.mode != SERVICES)
+    generic = where.mode == GENERIC_ROLE
+    resources += headunits.desired(where.stack.site, where.heads, generic=generic)
+    if where.stack.monitored:
+        return resources + _agents(where)
     return resources + enablement(where.stack.site, placed, where.cluster, generic=generic)
+
+
+def _agents(where: Deployment) -> list[Resource]:
+    """The agents of enable.mode role-monitor, as services."""
+    return list(monitor.agents(where.stack, where.wanted, where.cluster))
 
 
 def for_apply(where: Deployment, *, adopt: bool = False) -> Plan:
@@ -140,22 +102,25 @@ def for_apply(where: Deployment, *, adopt: bool = False) -> Plan:
         plan,
         notes=(
             *places.notes(where.cluster, placed),
+            *monitor.notes(where.stack, placed, where.wanted, where.cluster, where.root),
             *headfiles.notes(where.stack, where.cluster, where.heads),
+            *discovery.notes(where.stack.site, len({node.name for one in placed for node in one.nodes})),
             *_by_hand(where, plan),
             *heads.notes(where.root),
             *slurm.notes(plan),
             *_sync_note(plan),
             *_in_place_note(where, plan),
-            *_exclude_lists_note(where, excludelist.desired(where.stack, where.cluster)),
+            *_exclude_lists_note(where, excludelist.desired(where.stack, where.cluster, _agents(where))),
         ),
         problems=(
             *_unsupported(where),
             *places.problems(placed),
+            *monitor.problems(where.stack, where.root),
             *contents.unfinished(where.record_list()),
             *payload.problems(where.stack, where.wanted, where.cluster, where.root, where.supplied),
             *slurm.problems(where.stack.site, where.cluster, where.root),
         ),
-        about=_about(where, adopt="yes" if adopt else "no"),
+        about=imageplan.about(where, adopt="yes" if adopt else "no"),
     )
 
 
@@ -170,9 +135,10 @@ def for_destroy(where: Deployment) -> Plan:
         *missing,
         *unreached,
         *_rolled_out_note(where),
+        *monitor.left(where.root),
         *_exclude_lists_note(where),
     )
-    return replace(plan, purpose="destroy", notes=notes, about=_about(where))
+    return replace(plan, purpose="destroy", notes=notes, about=imageplan.about(where))
 
 
 def for_rollback(where: Deployment, number: Optional[int], *, adopt: bool = False) -> Plan:
@@ -183,10 +149,12 @@ def for_rollback(where: Deployment, number: Optional[int], *, adopt: bool = Fals
     targets = {address: former for address, former in targets.items() if "targets." not in address[:16]}
     plan = planner.towards(kinds, targets, adopt=adopt)
     if not _enabled_after(plan, kinds):
-        registered = {f"targets.{role}": Former(None) for _, role in where.targets.registered()}
+        registered = {
+            f"targets.{name}": Former(None) for one in kinds if one.kind == "targets" for name in one.read(())
+        }
         plan = planner.towards(kinds, {**targets, **registered}, adopt=adopt)
     last = max(generation.number for generation in where.generations.all())
-    about = _about(where, generation=str(number or last), adopt="yes" if adopt else "no")
+    about = imageplan.about(where, generation=str(number or last), adopt="yes" if adopt else "no")
     notes = (*slurm.notes(plan), *_sync_note(plan))
     return replace(plan, purpose="rollback", notes=notes, problems=tuple(_still_linked(where, plan)), about=about)
 
@@ -238,10 +206,6 @@ def _enabled_after(plan: Plan, kinds: list[Provider]) -> bool:
         if change.kind in {"role", "service"}:
             (there.discard if change.after is None else there.add)(change.address)
     return bool(there)
-
-
-def _about(where: Deployment, **more: str) -> dict[str, str]:
-    return {"site": str(where.site_file), "bcm": where.cluster.version, "cluster": where.stack.site.cluster, **more}
 
 
 def _sync_note(plan: Plan) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.monitoring.prometheus import up
 from bcm_jobstats.simulator import Simulator, prometheus
-from tests import bench_hooks, bench_images, bench_lab
+from tests import bench_hooks, bench_images, bench_lab, bench_role_monitor
 from tests.harness import cluster, run
 
 SEED_LATENCY = 90.0
@@ -33,6 +33,9 @@ def main() -> None:
     which.add_argument("--lab", action="store_true", help="the rows of the lab instead: needs root")
     which.add_argument("--hooks", action="store_true", help="the rows of Slurm's prologs and epilogs instead")
     which.add_argument("--images", action="store_true", help="the rows of software images instead: calls, not times")
+    which.add_argument(
+        "--role-monitor", action="store_true", help="what a thousand role monitors cost the head instead"
+    )
     args = parser.parse_args()
     if args.rounds is not None and args.rounds < 1:
         parser.error("--rounds: at least 1")
@@ -41,6 +44,9 @@ def main() -> None:
     elif args.images:
         with tempfile.TemporaryDirectory(prefix="bcm-jobstats-bench.") as directory:
             rows = list(bench_images.rows(Path(directory)))
+    elif args.role_monitor:
+        with tempfile.TemporaryDirectory(prefix="bcm-jobstats-bench.") as directory:
+            rows = list(bench_role_monitor.rows(Path(directory)))
     else:
         rows = bench_lab.rows() if args.lab else _rows(args.rounds or 7)
     head: Row = ("what", "measured", "target", "against the seeds, or in one run")

@@ -7,7 +7,8 @@ import io
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -48,6 +49,17 @@ def killed_after(writes: int, root: Path, *words: str, files: bool = True) -> bo
 
     A write is a cmsh that commits, and with `files` any change of a file or directory too.
     """
+    return _in_child(root, words, files=files, writes=writes)[0]
+
+
+def writes_of(root: Path, *words: str, files: bool = True) -> int:
+    """Run the command in a child to its end; how many writes it made, as `killed_after` counts them."""
+    return _in_child(root, words, files=files)[1]
+
+
+def _in_child(root: Path, words: Sequence[str], *, files: bool, writes: int = 0) -> tuple[bool, int]:
+    """Whether the command was killed, and the writes of one that was not."""
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         null = os.open(os.devnull, os.O_RDWR)
@@ -55,19 +67,24 @@ def killed_after(writes: int, root: Path, *words: str, files: bool = True) -> bo
             os.dup2(null, stream)
         status = 1
         try:
-            _count_down(writes, files=files)
+            left = _count_down(writes, files=files)
             status = main(["--root", str(root), *words])
+            os.write(writer, str(writes - left[0]).encode())
         finally:
             os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader, encoding="ascii") as told:
+        made = told.read()
     _, result = os.waitpid(child, 0)
     if os.WIFSIGNALED(result):
         assert os.WTERMSIG(result) == signal.SIGKILL
-        return True
+        return True, 0
     assert os.WEXITSTATUS(result) == 0, "the command failed before it was killed"
-    return False
+    return False, int(made)
 
 
-def _count_down(writes: int, *, files: bool) -> None:
+def _count_down(writes: int, *, files: bool) -> list[int]:
+    """Begin to count; what is left of the writes. Of none at first, nothing is killed."""
     left = [writes]
 
     def always(*args: Any, **kwargs: Any) -> bool:
@@ -81,7 +98,7 @@ def _count_down(writes: int, *, files: bool) -> None:
             result = function(*args, **kwargs)
             if counts(*args, **kwargs):
                 left[0] -= 1
-                if left[0] <= 0:
+                if left[0] == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
             return result
 
@@ -90,6 +107,7 @@ def _count_down(writes: int, *, files: bool) -> None:
     for name in ("replace", "rename", "mkdir", "unlink", "rmdir", "touch", "chmod") if files else ():
         setattr(Path, name, counted(getattr(Path, name)))
     process.run = counted(process.run, commits)
+    return left
 
 
 def snapshot(root: Path) -> Snapshot:
@@ -142,13 +160,14 @@ def cmsh(simulator: Simulator, script: str) -> str:
 
 
 def until(reached: Callable[[], Any], seconds: float = 20.0, what: Optional[str] = None) -> Any:
-    """Wait for something that happens in another process; the bound is for a broken test only."""
-    import time
+    """Wait for something that happens in another process; the bound is for a broken test only.
 
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    The longer it takes, the seldomer one looks: to look may start processes, which take time from the one waited for.
+    """
+    start = time.monotonic()
+    while (waited := time.monotonic() - start) < seconds:
         result = reached()
         if result:
             return result
-        time.sleep(0.02)
+        time.sleep(min(0.02 + waited / 10, 0.25))
     return pytest.fail(f"not within {seconds:g} s: {what or reached}")

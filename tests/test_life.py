@@ -105,7 +105,8 @@ def test_target_files_of_an_administrator_are_left_alone(simulator: Simulator) -
     for name, text in {**theirs, "dgx-99.json": _ours("dgx-99"), "dgx-01.json": "{broken"}.items():
         (directory / name).write_text(text)
     listed = json.loads(ok(simulator, "targets", "list", "--json").out)
-    assert {row["node"]: row["state"] for row in listed} == {"dgx-01": "damaged", "dgx-99": "stale"}
+    states = {row["node"]: row["state"] for row in listed}
+    assert states == {"dgx-01": "damaged", "dgx-99": "stale", "pdu1": "foreign", "my": "foreign"}
     ok(simulator, "targets", "sync", "-q")
     assert {path.name for path in directory.iterdir()} == {*theirs, "dgx-01.json"}
     (directory / "dgx-01.json").unlink()

@@ -80,6 +80,13 @@ REST_ROLES = Capability(
     "effective",
     "role-monitor needs it; generic-role mode does not",
 )
+REST_ETAG = Capability(
+    "rest-etag",
+    "bcm-facts §8.2: not said",
+    "Does /rest/v1/device mark its answers with an ETag, and answer 304 when that is sent back?",
+    "absent",
+    "role-monitor: the whole list each time, which all nodes then share",
+)
 PYTHONCM = Capability(
     "pythoncm",
     "bcm-facts §13 #10",

@@ -13,8 +13,8 @@ from bcm_jobstats.bcm.cmsh import answers, process
 from bcm_jobstats.bcm.cmsh.scripts import command, quoted
 from bcm_jobstats.bcm.errors import Refused
 
-READ, APPLY, IMAGES = PURPOSES = ("read", "apply", "images")
-"""What a certificate is for; `images` is for `apply` too."""
+READ, APPLY, IMAGES, MONITOR = PURPOSES = ("read", "apply", "images", "role-monitor")
+"""What a certificate is for; `images` is for `apply` too. That of the role monitor is for nodes, not for this one."""
 BITS = 2048
 EMPTY = '""'
 OF_READING = (
@@ -28,6 +28,8 @@ OF_READING = (
     "GET_WLM_CLUSTER_TOKEN",
 )
 """For plan, drift, status and targets."""
+OF_MONITORING = ("GET_DEVICE_TOKEN",)
+"""For the agents on the nodes: /rest/v1/device, and nothing else."""
 OF_APPLYING = (
     "ADD_CONFIGURATIONOVERLAY_TOKEN",
     "IMAGEUPDATE_TOKEN",
@@ -73,7 +75,9 @@ class Wanted:
 def wanted(purpose: str, days: int, folder: str, *, two_heads: bool, metrics: bool, slurm: bool = False) -> Wanted:
     """What a certificate for `purpose` is to be."""
     tokens, images = set(OF_READING), purpose == IMAGES
-    if purpose != READ:
+    if purpose == MONITOR:
+        tokens, metrics = set(OF_MONITORING), False
+    elif purpose != READ:
         more = (OF_OTHER_HEAD if two_heads or images else ()) + (OF_SLURM if slurm else ())
         tokens |= {*OF_APPLYING, *more, *(OF_IMAGES if images else ())}
     if metrics:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Optional
 
 from bcm_jobstats.deployment import Deployment
-from bcm_jobstats.monitoring.targets import carriers_of
 from bcm_jobstats.stack import RoleSpec
 
 UP = "UP"
@@ -15,7 +14,8 @@ UP = "UP"
 
 @dataclass(frozen=True)
 class Row:
-    """One role on one node. `scraped` counts exporters; it is None when Prometheus was not asked or did not answer."""
+    """One role on one node. `services` are those that CMDaemon starts: with enable.mode role-monitor the agent, whose
+    exporters only Prometheus can tell of. `scraped` counts exporters; None: Prometheus was not asked, or silent."""
 
     node: str
     role: str
@@ -39,11 +39,15 @@ class Row:
 def rows(deployment: Deployment, scrapes: Optional[Mapping[tuple[str, str], bool]]) -> list[Row]:
     """Every node with a role of ours, or with a registration that outlived it; `scrapes` is what Prometheus says."""
     found = []
-    registered = set(deployment.targets.registered())
-    for role in deployment.stack.roles():
-        carriers = carriers_of(deployment.cluster, role.generic, role.target_service)
-        states = deployment.bcm.service_states(carriers) if carriers else {}
-        nodes = carriers | {node for node, name in registered if name == role.name}
+    registered, roles = set(deployment.targets.registered()), deployment.stack.roles()
+    heads = {node.name for node in deployment.cluster.nodes.values() if node.is_head}
+    carriers = deployment.targets.carriers(deployment.cluster)
+    if deployment.stack.monitored:  # a head node may have the followed role, and has no agent
+        carriers = {role: nodes - heads for role, nodes in carriers.items()}
+    asked = {node for nodes in carriers.values() for node in nodes}
+    states = deployment.bcm.service_states(asked) if asked else {}
+    for role in roles:
+        nodes = carriers[role.name] | {node for node, name in registered if name == role.name}
         found += [_row(role, node, states.get(node, {}), registered, scrapes) for node in sorted(nodes)]
     return sorted(found, key=lambda row: (row.node, row.role))
 
@@ -55,7 +59,7 @@ def _row(
     registered: set[tuple[str, str]],
     scrapes: Optional[Mapping[tuple[str, str], bool]],
 ) -> Row:
-    services = {name: states.get(name, "none") for name in role.services}
+    services = {name: states.get(name, "none") for name in role.started}
     jobs = [exporter.label for exporter in role.exporters]
     scraped = None if scrapes is None else sum(scrapes.get((node, job), False) for job in jobs)
     return Row(node, role.name, services, (node, role.name) in registered, scraped, len(jobs))

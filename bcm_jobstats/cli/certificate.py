@@ -2,36 +2,49 @@
 
 It is used when the site file names it (bcm.certificate, bcm.key); until then cmsh uses root's own, which may do
 everything. Needs an administrator's certificate itself, once.
+
+That for role-monitor is for the agents on the nodes (enable.mode role-monitor): it reads devices and nothing else, and
+lies on shared storage, where their user alone can read its key. The agents take a new one without a restart.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-from bcm_jobstats.bcm import certificate, heads
+from bcm_jobstats.bcm import certificate, handover, heads
 from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.bcm.cmsh.adapter import CmshBcm
 from bcm_jobstats.cli import common
 from bcm_jobstats.cli.main import BadUsage
+from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.errors import ExitStatus, JobstatsError
+from bcm_jobstats.site import Site
 from bcm_jobstats.slurm import resources
+from bcm_jobstats.stack import agent
+
+OWN = "/etc/bcm-jobstats"
+CA = PurePosixPath(agent.CA).name
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
     parser.add_argument("--for", dest="purpose", choices=certificate.PURPOSES, default=certificate.APPLY,
-                        help="read: plan, status; apply: changes; images: image too (default: apply)")  # fmt: skip
+                        help="read: plan, status; apply: changes; images: image too; role-monitor: the agents on the "
+                        "nodes (default: apply)")  # fmt: skip
     parser.add_argument("--days", type=int, default=365, metavar="N", help="days until it ends (default: 365)")
-    folder = "folder on the head node for the certificate and its key (default: /etc/bcm-jobstats)"
-    parser.add_argument("--out", default="/etc/bcm-jobstats", metavar="DIR", help=folder)
+    folder = f"folder for the certificate and its key (default: {OWN}; for role-monitor: {agent.CERTIFICATES})"
+    parser.add_argument("--out", metavar="DIR", help=folder)
     parser.add_argument("--print", action="store_true", help="only print the cmsh commands that do it")
     parser.add_argument("--force", action="store_true", help="replace a certificate that is there, and a profile")
 
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Make it, or print how."""
-    folder = _folder(args.out)
+    monitor = args.purpose == certificate.MONITOR
+    folder = _folder((agent.CERTIFICATES if monitor else OWN) if args.out is None else args.out)
     if args.days < 1:
         raise BadUsage(f"--days {args.days}", "a certificate lasts one day at least", "Give a number from 1.")
     where = common.deployment(args, lenient=True)
@@ -43,12 +56,15 @@ def run(args: argparse.Namespace) -> ExitStatus:
     made = certificate.wanted(args.purpose, args.days, folder, two_heads=two, metrics=site.bcm.metrics, slurm=slurm)
     if args.print:
         script = certificate.script(made, certificate.profiles(cmsh, timeout))
-        common.put(args, {"commands": script}, "\n".join(["cmsh <<'END'", *script, "END"]))
+        before, after = _around(made, site) if monitor else ([], [])
+        common.put(args, {"commands": script}, "\n".join([*before, "cmsh <<'END'", *script, "END", *after]))
         return ExitStatus.OK
     key = where.root / made.key.lstrip("/")
     if key.exists() and not args.force:
         raise JobstatsError(str(key), "is there already", "Use it, or make a new one with: certificate --force")
     heads.require_active(where.root, cluster)
+    if monitor:
+        return _for_agents(args, where, made)
     certificate.create(cmsh, timeout, made, where.root, force=args.force)
     document = {"profile": made.profile, "tokens": made.tokens, "certificate": made.certificate, "key": made.key}
     text = f"bcm:\n  certificate: {made.certificate}\n  key: {made.key}"
@@ -57,6 +73,38 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if two:
         common.say(args, "The other head node needs both files too: nothing copies a head's own files.")
     return ExitStatus.OK
+
+
+def _for_agents(args: argparse.Namespace, where: Deployment, made: certificate.Wanted) -> ExitStatus:
+    """Make it in a folder of root's and hand it over."""
+    folder, user, ca = PurePosixPath(made.key).parent, where.stack.site.user, where.access.ca
+    if not ca.is_file():
+        raise JobstatsError(str(ca), "is not there, so that agents could not tell BCM from another", "Set bcm.ca.")
+    with handover.workshop(where.root / str(folder).lstrip("/")) as shop:
+        shown = folder.parent / shop.name
+        names = {path: PurePosixPath(path).name for path in (made.certificate, made.key)}
+        there = replace(made, certificate=f"{shown}/{names[made.certificate]}", key=f"{shown}/{names[made.key]}")
+        certificate.create(process.find(where.root), where.access.timeout, there, where.root, force=args.force)
+        shutil.copyfile(ca, shop / CA)
+        files = {shop / CA: handover.MODE, shop / names[made.key]: handover.KEY_MODE}
+        handover.hand_over(
+            {**files, shop / names[made.certificate]: handover.MODE},
+            where.root / str(folder).lstrip("/"),
+            user.uid,
+        )
+    document = {"profile": made.profile, "tokens": made.tokens, "certificate": made.certificate, "key": made.key}
+    common.put(args, {**document, "ca": f"{folder}/{CA}"}, f"{made.certificate}\n{made.key}\n{folder}/{CA}")
+    common.say(args, f"Made, with {len(made.tokens)} right, for {made.days} days, for user {user.name} on the nodes.")
+    if str(folder) != agent.CERTIFICATES:
+        common.say(args, f"The agents look for it in {agent.CERTIFICATES}: move the folder there.")
+    return ExitStatus.OK
+
+
+def _around(made: certificate.Wanted, site: Site) -> tuple[list[str], list[str]]:
+    """What a shell does before and after cmsh for a certificate of agents."""
+    folder, user = PurePosixPath(made.key).parent, site.user
+    after = [f"cp {site.bcm.ca} {folder}/{CA}", f"chmod 600 {made.key}", f"chown -R {user.uid}:{user.uid} {folder}"]
+    return [f"install -d -m 0700 {folder}"], after
 
 
 def _folder(given: str) -> str:

@@ -1,7 +1,8 @@
 """Look for what is wrong, read-only. Exit status 1 when an error is found; warnings and notes leave it 0.
 
-Without options: the private keys of BCM's certificates, the exporters in the software images, and whether Slurm is
-configured as job statistics need it.
+Without options: the private keys of BCM's certificates and how long those of bcm-jobstats last, the exporters in the
+software images, whether Slurm is configured as job statistics need it, and with enable.mode role-monitor whether BCM
+tells the agents of the role that they follow.
 With --contract: does BCM still behave as when it was probed? Run that after an upgrade of BCM.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from bcm_jobstats.bcm.entities import Cluster
-from bcm_jobstats.checks import contract, images, keys, lists
+from bcm_jobstats.checks import certificates, contract, followed, images, keys, lists
 from bcm_jobstats.cli import common
 from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.errors import ExitStatus, JobstatsError
@@ -34,7 +35,8 @@ def run(args: argparse.Namespace) -> ExitStatus:
 
 
 def _preflight(args: argparse.Namespace, where: Deployment) -> ExitStatus:
-    found = [Finding(ERROR, *problem.args) for problem in keys.problems(where.root, where.access.key)]
+    access = where.access
+    found = [*keys.findings(where.root, access.key), *certificates.findings(where.root, access)]
     with common.busy(args, "Reading the cluster"):
         try:
             cluster = where.cluster
@@ -56,7 +58,8 @@ def _cluster(where: Deployment, cluster: Cluster) -> tuple[int, list[Finding]]:
     except JobstatsError as error:
         return checks, [*found, Finding(ERROR, "site file", f"{error}: the software images were not checked")]
     about_images = images.findings(where.stack, payload.image_trees(cluster, where.root), wanted)
-    return checks + 1, [*found, *about_images]
+    about_role = followed.findings(where.stack, where.root, where.access, cluster)
+    return checks + 1 + where.stack.monitored, [*found, *about_images, *about_role]
 
 
 def _text(checks: int, found: Sequence[Finding]) -> str:

@@ -30,8 +30,9 @@ COMMANDS = {
     "certificate": "a certificate for bcm-jobstats with no more rights than it needs",
     "image": "software images: list, plan, build, recipe, fetch, diff, grab, rollout, rollback",
     "hooks": "Slurm's prologs and epilogs: list, show",
-    "targets": "Prometheus targets: list, sync",
+    "targets": "Prometheus targets: list, check, sync, serve",
     "prometheus": "Prometheus configuration: render, rules",
+    "role-monitor": "the agent of enable.mode role-monitor, run here and now; deploy: what deploying it means",
     "simulator": "a simulated BCM to try it on: start, stop, status",
 }
 REMEDIES = {
@@ -64,7 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = parse(arguments)
-        module = importlib.import_module(f"bcm_jobstats.cli.{args.command}")
+        module = importlib.import_module(_module(args.command))
         status = int(module.run(args))
         sys.stdout.flush()
         return status
@@ -95,11 +96,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="what to do; COMMAND --help says more")
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = top.parse_args(arguments)
-    module = importlib.import_module(f"bcm_jobstats.cli.{args.command}")
+    module = importlib.import_module(_module(args.command))
     parser = Parser(prog=f"bcm-jobstats {args.command}", description=module.__doc__, parents=[options])
     module.configure(parser)
     parser.parse_args(args.rest, args)
     return _defaults(args)
+
+
+def _module(command: str) -> str:
+    return f"bcm_jobstats.cli.{command.replace('-', '_')}"
 
 
 def general() -> Parser:

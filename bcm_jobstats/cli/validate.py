@@ -6,6 +6,7 @@ import argparse
 
 from bcm_jobstats.cli import common
 from bcm_jobstats.errors import ExitStatus
+from bcm_jobstats.monitoring import discovery
 from bcm_jobstats.site import SiteError
 
 
@@ -18,6 +19,8 @@ def run(args: argparse.Namespace) -> ExitStatus:
     try:
         stack = common.deployment(args).stack
         stack.payload([role.name for role in stack.roles()])
+        for warning in discovery.warnings(stack.site):
+            common.say(args, f"Warning: {warning}")
     except SiteError as error:
         if not args.json:
             raise

@@ -25,7 +25,7 @@ def files(stack: Stack) -> Mapping[str, str]:
     """File name -> content of every command that a head node gets."""
     roles = stack.roles()
     lines = {
-        "jobstats-status": [_states(role) for role in roles],
+        "jobstats-status": list(dict.fromkeys(_states(role) for role in roles)),
         "jobstats-plan": ["!bcm-jobstats plan"],
         "jobstats-drift": ["!bcm-jobstats drift"],
         "jobstats-job": ["!jobstats $1"],
@@ -37,7 +37,7 @@ def files(stack: Stack) -> Mapping[str, str]:
 
 def _states(role: RoleSpec) -> str:
     """Every node with the role, however it came by it, and its services (bcm-facts §1.6)."""
-    return f"device foreach -l {role.generic} (get hostname; services; status)"
+    return f"device foreach -l {role.carried_by} (get hostname; services; status)"
 
 
 def _members(site: Site, roles: tuple[RoleSpec, ...], verb: str) -> Iterator[str]:

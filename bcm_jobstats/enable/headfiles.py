@@ -1,4 +1,4 @@
-"""The cmsh command files of every head node, as resources named `HEAD/FILE`.
+"""The files of every head node: cmsh commands and units of systemd, as resources named `HEAD/FILE`.
 
 Files of this head are read and written in place. Nothing replicates a head's own files (bcm-facts §10), so those of
 the other one go through CMDaemon: `pexec` runs a shell command there (AM11 §14.1.2).
@@ -6,49 +6,82 @@ the other one go through CMDaemon: `pexec` runs a shell command there (AM11 §14
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import shutil
-import tarfile
+import subprocess
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from bcm_jobstats.bcm import heads
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.bcm.errors import Refused, TimedOut
 from bcm_jobstats.bcm.port import Bcm
-from bcm_jobstats.enable.commands import FOLDER, files, is_ours
-from bcm_jobstats.imaging.manifest import write_atomically
+from bcm_jobstats.enable import commands, headcopies, headunits
 from bcm_jobstats.plan.resource import Found, Resource, State
 from bcm_jobstats.stack import Stack
 
-KIND = "command"
-READ = f"cd ; tar -c {FOLDER}/jobstats-*.cmsh 2>/dev/null | base64"
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of files of head nodes. `folder` is below the root, `goes_to` the same for a shell on the head."""
+
+    name: str
+    folder: str
+    goes_to: str
+    patterns: tuple[str, ...]
+    is_ours: Callable[[str], bool]
+    own_folder: bool
+    """Whether the folder is made for them, and goes when it is empty."""
+    restarted: Callable[[str], bool] = lambda name: False
+    """Whether systemd has to start the unit of that name anew when it has changed."""
+
+    def takes(self, name: str) -> bool:
+        """Whether a file of that name is of this kind."""
+        return any(Path(name).match(pattern) for pattern in self.patterns)
+
+
+COMMANDS = Kind(
+    "command", f"root/{commands.FOLDER}", commands.FOLDER, ("jobstats-*.cmsh",), commands.is_ours, own_folder=True
+)
+UNITS = Kind(
+    headunits.KIND, headunits.FOLDER, f"/{headunits.FOLDER}", ("jobstats-*.service", "jobstats-*.timer"),
+    headunits.is_ours, own_folder=False, restarted=headunits.restarted,
+)  # fmt: skip
+READ = (
+    "cd ; tar -c "
+    + " ".join(f"{kind.goes_to}/{pattern}" for kind in (COMMANDS, UNITS) for pattern in kind.patterns)
+    + " 2>/dev/null | base64"
+)
+RELOAD = "cd /etc/.. ; if [ -d run/systemd/system ] ; then systemctl daemon-reload {then}; fi"
+"""For a shell on a head; where no systemd runs (a simulated head that is a directory tree) there is nothing to tell."""
 
 
 def desired(stack: Stack, reached: Collection[str]) -> Iterator[Resource]:
-    """Every command on every head node that is reached."""
+    """Every command and unit on every head node that is reached."""
+    wanted = {UNITS.name: headunits.files(stack)}
     if stack.site.bcm.commands and stack.roles():
-        for head in reached:
-            for name, content in files(stack).items():
-                yield Resource(KIND, f"{head}/{name}", {"content": content})
+        wanted[COMMANDS.name] = commands.files(stack)
+    for head in reached:
+        for kind, files in wanted.items():
+            for name, content in files.items():
+                yield Resource(kind, f"{head}/{name}", {"content": content})
 
 
 def notes(stack: Stack, cluster: Cluster, reached: Collection[str]) -> Iterator[str]:
     """A head node that cannot be reached now."""
-    for head in heads.names(cluster) if stack.site.bcm.commands else ():
+    what = ["cmsh commands"] * stack.site.bcm.commands + ["units"] * bool(headunits.services(stack.site))
+    for head in heads.names(cluster) if what else ():
         if head not in reached:
-            yield f"head node {head} is not reached: its cmsh commands follow with the first run that reaches it"
+            yield f"head node {head} is not reached: its {' and '.join(what)} follow with the first run that reaches it"
 
 
 Files = Mapping[str, Mapping[str, str]]
-"""head -> file name -> content of the command files there."""
+"""head -> file name -> content of the files there, of all kinds."""
 
 
 def remote(cluster: Cluster, bcm: Bcm, root: Path) -> Files:
-    """The command files of the other head node; without it when it is down, or `pexec` does not do there what was
+    """The files of the other head node; without it when it is down, or `pexec` does not do there what was
     asked: for want of EXEC_COMMAND_TOKEN, say, which a certificate that only reads does not have."""
     here = heads.own(root, cluster)
     others = [name for name in heads.names(cluster) if name != here and bcm.writes and cluster.nodes[name].is_up]
@@ -56,17 +89,18 @@ def remote(cluster: Cluster, bcm: Bcm, root: Path) -> Files:
         told = bcm.execute(others, READ) if others else {}
     except TimedOut:
         return {}  # a head that hangs must not keep the rest from being planned
-    found = {head: _unpacked(text) for head, text in told.items()}
+    found = {head: headcopies.unpacked(text) for head, text in told.items()}
     return {head: files for head, files in found.items() if files is not None}
 
 
 class HeadFileProvider:
     """Resources named `HEAD/FILE` with their `content`; ours begin with our mark."""
 
-    kind = KIND
-
-    def __init__(self, rank: int, rank_down: int, bcm: Bcm, cluster: Cluster, root: Path, *, there: Files) -> None:
+    def __init__(
+        self, rank: int, rank_down: int, bcm: Bcm, cluster: Cluster, root: Path, *, there: Files, of: Kind = COMMANDS
+    ) -> None:
         """`there` is what `remote` told."""
+        self.kind, self.of = of.name, of
         self.rank, self.rank_down = rank, rank_down
         self.bcm, self.cluster, self.root = bcm, cluster, root
         self.here = heads.own(root, cluster)
@@ -78,27 +112,34 @@ class HeadFileProvider:
             self._there = remote(self.cluster, self.bcm, self.root)
         there = {**self._there, **({self.here: self._local()} if self.here else {})}
         return {
-            f"{head}/{name}": Found({"content": content}, is_ours(content))
+            f"{head}/{name}": Found({"content": content}, self.of.is_ours(content))
             for head, contents in there.items()
             for name, content in contents.items()
-            if is_ours(content) or f"{head}/{name}" in names
+            if self.of.takes(name) and (self.of.is_ours(content) or f"{head}/{name}" in names)
         }
 
     def write(self, name: str, before: Optional[State], after: State) -> None:
         """See Provider."""
         head, file = name.split("/")
         if head == self.here:
-            _put(self._folder() / file, after["content"].encode())
+            headcopies.put(self._folder() / file, after["content"].encode())
         else:
-            self._execute(head, f"cd ; echo {_packed(file, after['content'])} | base64 -d | tar -x")
+            to, packed = self.of.goes_to, headcopies.packed(file, after["content"])
+            self._execute(head, f"cd ; mkdir -p {to} ; cd {to} ; echo {packed} | base64 -d | tar -x")
+        self._reload(head, f"; systemctl try-restart {file} " if before and self.of.restarted(file) else "")
 
     def remove(self, name: str, before: State) -> Optional[State]:
         """See Provider. Directories that are empty afterwards go too."""
         head, file = name.split("/")
-        if head == self.here:
-            _take_away(self._folder() / file)
+        to = self.of.goes_to
+        if head != self.here:
+            emptied = f" ; rmdir --ignore-fail-on-non-empty {to}" if self.of.own_folder else ""
+            self._execute(head, f"cd ; rm -f {to}/{file}{emptied}")
+        elif self.of.own_folder:
+            headcopies.take_away(self._folder() / file)
         else:
-            self._execute(head, f"cd ; rm -f {FOLDER}/{file} ; rmdir --ignore-fail-on-non-empty {FOLDER}")
+            (self._folder() / file).unlink(missing_ok=True)
+        self._reload(head)
         return None
 
     def leaves(self, name: str, state: State) -> Optional[State]:
@@ -108,17 +149,27 @@ class HeadFileProvider:
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""
         head, file = name.split("/")
-        path = f"/root/{FOLDER}/{file}"
+        path = f"/{self.of.folder}/{file}"
         on = "" if head == self.here else f"ssh {head} "
         if after is None:
             return [f"{on}rm {path}"]
         return [f"{on}install -D -m 644 /dev/stdin {path} <<'END-OF-FILE'\n{after['content'].rstrip()}\nEND-OF-FILE"]
 
     def _folder(self) -> Path:
-        return self.root / "root" / FOLDER
+        return self.root / self.of.folder
+
+    def _reload(self, head: str, then: str = "") -> None:
+        """Have systemd read its units anew."""
+        if self.of is not UNITS:
+            return
+        line = RELOAD.format(then=then)
+        if head == self.here and self.root == Path("/"):
+            subprocess.run(["/bin/sh", "-c", line], check=False)
+        else:
+            self._execute(head, line)
 
     def _local(self) -> dict[str, str]:
-        found = sorted(self._folder().glob("jobstats-*.cmsh"))
+        found = sorted(path for pattern in self.of.patterns for path in self._folder().glob(pattern))
         return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in found if path.is_file()}
 
     def _execute(self, head: str, command: str) -> None:
@@ -131,53 +182,7 @@ class HeadFileProvider:
 
 def clear_leftovers(root: Path) -> None:
     """Remove what a killed run left half made or half removed on this head."""
-    folder = root / "root" / FOLDER
-    shutil.rmtree(_aside(folder), ignore_errors=True)
-    for path in folder.glob(".jobstats-*.bcm-jobstats"):
-        path.unlink()
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a file whole; a folder that has to be made appears with it."""
-    if path.parent.is_dir():
-        write_atomically(path, content)
-        return
-    aside = _aside(path.parent)
-    aside.mkdir(parents=True)
-    write_atomically(aside / path.name, content)
-    aside.rename(path.parent)
-
-
-def _take_away(path: Path) -> None:
-    """Remove a file, and its folder with the last one: moved aside first, so that no empty folder is left by a kill."""
-    if [other.name for other in path.parent.iterdir()] == [path.name]:
-        aside = _aside(path.parent)
-        path.parent.rename(aside)
-        shutil.rmtree(aside)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.bcm-jobstats")
-
-
-def _packed(name: str, content: str) -> str:
-    """A tar file with one command file, as base64."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        entry = tarfile.TarInfo(f"{FOLDER}/{name}")
-        entry.size, entry.mode = len(content.encode()), 0o644
-        archive.addfile(entry, io.BytesIO(content.encode()))
-    return base64.b64encode(stream.getvalue()).decode()
-
-
-def _unpacked(text: str) -> Optional[dict[str, str]]:
-    """The command files in what READ printed, empty for an empty archive; None when that is something else."""
-    try:
-        data = base64.b64decode("".join(text.split()), validate=True)
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            entries = [(entry, archive.extractfile(entry)) for entry in archive if entry.isfile()]
-            return {Path(e.name).name: stream.read().decode("utf-8", "replace") for e, stream in entries if stream}
-    except (tarfile.TarError, binascii.Error, EOFError, OSError):
-        return None
+    shutil.rmtree(headcopies.aside(root / COMMANDS.folder), ignore_errors=True)
+    for kind in (COMMANDS, UNITS):
+        for path in (root / kind.folder).glob(".jobstats-*.bcm-jobstats"):
+            path.unlink()

@@ -52,10 +52,10 @@ def notes(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
     for where in cluster.unseen:
         yield f"{where} has a name that cannot be sent to cmsh: what is assigned there is not seen"
     for placement in placed:
-        role = placement.role.generic
+        role = _title(placement)
         for where in placement.places:
             overlay = cluster.overlays.get(where.name) if where.kind == OVERLAY else None
-            if overlay and overlay.priority == IGNORED_PRIORITY:
+            if overlay and overlay.priority == IGNORED_PRIORITY and not placement.role.monitored:
                 yield f"overlay {where.name} has priority -1, so BCM ignores it: {role} waits there until you raise it"
         heads = [node.name for node in placement.nodes if node.is_head]
         if heads and placement.manual:
@@ -67,8 +67,14 @@ def notes(cluster: Cluster, placed: Sequence[Placement]) -> Iterator[str]:
             yield f"no overlay, category or node carries {placement.role.name}'s role to follow: {role} goes nowhere"
         elif not placement.nodes:
             yield f"{role} has no nodes yet; when you give it some, run apply again so that their image gets the files"
-        yield from _shadowed(cluster, placement)
+        yield from () if placement.role.monitored else _shadowed(cluster, placement)
     yield from _jobs_on_heads(cluster, placed)
+
+
+def _title(placement: Placement) -> str:
+    """What goes to the places: a role of ours, or the agent that follows one."""
+    role = placement.role
+    return f"the agent that runs the exporters of {role.name}" if role.monitored else role.generic
 
 
 def problems(placed: Sequence[Placement]) -> Iterator[str]:
@@ -93,7 +99,10 @@ def _placement(site: Site, role: RoleSpec, cluster: Cluster) -> Placement:
     name = attach.overlay or role.name
     if form == "with_role":
         places = tuple(cluster.places_with(str(attach.with_role)))
-        return Placement(role, None, False, places, _members(cluster, places))
+        nodes = _members(cluster, places)
+        if role.monitored:  # an agent's files travel in images, and a head node has none: nothing of ours starts there
+            nodes = tuple(node for node in nodes if not node.is_head)
+        return Placement(role, None, False, places, nodes)
     place = Place(OVERLAY, name)
     if form == "existing":
         return Placement(role, None, False, (place,), _members(cluster, (place,)))

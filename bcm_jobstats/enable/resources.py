@@ -68,9 +68,13 @@ def _role(placement: Placement, where: Place) -> Resource:
 
 def _services(placement: Placement, cluster: Cluster) -> Iterator[Resource]:
     for where in without_overlays(placement, cluster):
-        for name in placement.role.services:
-            service = Service(name, monitored=True, autostart=True, revision=of_place(where))
-            yield Resource("service", f"{where}/{name}", service_state(service), mark=MARK)
+        yield from (service(name, where) for name in placement.role.services)
+
+
+def service(name: str, where: Place) -> Resource:
+    """A service that CMDaemon starts at a place and keeps up."""
+    wanted = Service(name, monitored=True, autostart=True, revision=of_place(where))
+    return Resource("service", f"{where}/{name}", service_state(wanted), mark=MARK)
 
 
 def without_overlays(placement: Placement, cluster: Cluster) -> Iterator[Place]:

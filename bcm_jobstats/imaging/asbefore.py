@@ -20,7 +20,7 @@ def changed_services(stack: Stack, image: Optional[Tree], source: Tree) -> list[
     so that nobody knows."""
     paths = {name: set(files) for name, files in stack.files_by_service().items()}
     for name, binary in stack.binaries([role.name for role in stack.roles()]):
-        paths[name].add(binary)
+        paths[stack.service_of(name)].add(binary)
     return sorted(
         name
         for name, files in paths.items()

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Callable, Optional
 
-from bcm_jobstats.bcm.entities import CATEGORY, Cluster, Place
-from bcm_jobstats.bcm.imagework import EXCLUDE_LISTS, ImageWork
+from bcm_jobstats.bcm.entities import CATEGORY, NODE, Cluster, Place, place
+from bcm_jobstats.bcm.imagework import EXCLUDE_LISTS, GRAB, GRABNEW, SYNC, UPDATE, ImageWork
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.trees import Tree
@@ -29,18 +29,38 @@ class BadBlock(JobstatsError):
     """An exclude list whose marks of ours do not go together: nobody can tell what is ours in it."""
 
 
-def desired(stack: Stack, cluster: Cluster) -> Iterator[Resource]:
-    """The lines of every category that the site file gives a recipe that has some.
+_OF_SEED = tuple(f"- /etc/bcm-role-monitor/{name}" for name in ("admin.*", "*.key", "*.pem", "*.pfx", "*.p12"))
+_STATE = "- /var/lib/bcm-role-monitor"
+_GRABBED = (*_OF_SEED, _STATE)
+OF_AGENT: Mapping[str, tuple[str, ...]] = {
+    SYNC: (_STATE,),
+    UPDATE: (_STATE,),
+    GRAB: _GRABBED,
+    GRABNEW: (*_GRABBED, "- /var/log/bcm-role-monitor.log"),
+}
+"""For nodes with the agent of enable.mode role-monitor. What it knows is a node's own: kept where BCM brings a node to
+its image, which would remove it, and in no image. The other lines are for keys that nobody should have put beside its
+configuration, as seed 4 had it (peers A4 4.3)."""
+
+
+def desired(stack: Stack, cluster: Cluster, agents: Collection[Resource] = ()) -> Iterator[Resource]:
+    """The lines of every category that the site file gives a recipe that has some, and of those with `agents`, the
+    services of enable.mode role-monitor.
 
     Not of one whose recipe follows from its roles: exclude lists are the administrator's, and a role does not come
     with a change of them. `image grab` refuses what must not be taken whatever they say.
     """
-    for category in sorted(stack.site.recipes.keys() & cluster.categories.keys()):
+    places = [place(one.name.rpartition("/")[0]) for one in agents]
+    nodes = {where.name for where in places if where.kind == NODE}
+    monitored = {where.name for where in places if where.kind == CATEGORY}
+    monitored |= {cluster.nodes[name].category for name in nodes}
+    for category in sorted((stack.site.recipes.keys() | monitored) & cluster.categories.keys()):
         recipe = stack.recipe_of(category, ())
-        if recipe is None or Place(CATEGORY, category) in cluster.unseen:
+        if Place(CATEGORY, category) in cluster.unseen:
             continue
         for name in EXCLUDE_LISTS:
-            lines = list(recipe.filters(name))
+            own = recipe.filters(name) if recipe else ()
+            lines = list(dict.fromkeys((*own, *(OF_AGENT.get(name, ()) if category in monitored else ()))))
             if lines:
                 yield Resource(KIND, f"{category}/{name}", {LINES: lines})
 

@@ -39,11 +39,13 @@ class Checks:
     links: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]]
     """Service -> the files that it runs with."""
+    agent: str = ""
+    """The service that runs the exporters, in enable.mode role-monitor; CMDaemon knows that one alone."""
 
     @property
     def services(self) -> tuple[str, ...]:
-        """All services."""
-        return (*(exporter.name for exporter in self.exporters), *self.targets)
+        """All services that CMDaemon runs where they are assigned."""
+        return self.targets if self.agent else (*(exporter.name for exporter in self.exporters), *self.targets)
 
     def reload(self) -> str:
         """The command that has systemd read its units anew and finds stale services."""
@@ -52,7 +54,8 @@ class Checks:
 
     def check(self, run: Iterable[str], settle: float, wait: float, *, last: bool) -> str:
         """The command that checks a node where CMDaemon runs the services `run`; the exporters among the others are
-        tried out. Never the services that register a node: the trial would come and go in Prometheus."""
+        tried out. Never the services that register a node: the trial would come and go in Prometheus. Where an agent
+        runs them, they are looked at as it has them: what it does not run here is no failure."""
         words = [f"{settle:.0f}", f"{wait:.0f}", *(["last"] if last else []), *self._words(set(run))]
         return f"{AT_ROOT} check {shlex.join(words)}"
 
@@ -62,7 +65,8 @@ class Checks:
         for path in self.links:
             yield f"link={path.lstrip('/')}"
         for exporter in self.exporters:
-            yield f"{'service' if exporter.name in run else 'trial'}={exporter.name}:{exporter.port}"
+            kind = "kept" if self.agent in run else "service" if exporter.name in run else "trial"
+            yield f"{kind}={exporter.name}:{exporter.port}{f':{self.agent}' if kind == 'kept' else ''}"
         yield from (f"service={name}:{NO_PORT}" for name in self.targets if name in run)
 
 
@@ -71,11 +75,13 @@ def checks(stack: Stack, manifest: Manifest, version: str) -> Checks:
     chosen = [role for role in stack.roles() if f"{UNITS}/{role.target_service}.service" in manifest.entries]
     names = {role.name for role in chosen}
     exporters = tuple(exporter for role in chosen for exporter in role.exporters)
-    targets = tuple(role.target_service for role in chosen)
+    targets = tuple(dict.fromkeys(role.target_service for role in chosen))
     files = {name: paths for name, paths in stack.files_by_service().items() if name in targets}
     for exporter in exporters:
-        files[exporter.name] = (*stack.files_by_service()[exporter.name], exporter.binary)
-    return Checks(exporters, targets, tuple(link.path for link in stack.links(names, version)), files)
+        service = stack.service_of(exporter.name)
+        files[service] = (*files.get(service, stack.files_by_service()[service]), exporter.binary)
+    links = tuple(link.path for link in stack.links(names, version))
+    return Checks(exporters, targets, links, files, targets[0] if stack.monitored and targets else "")
 
 
 def understood(text: Optional[str]) -> Optional[Answer]:

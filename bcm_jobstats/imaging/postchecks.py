@@ -21,6 +21,11 @@ SYSTEM = 1000
 """BCM's check for rogue processes takes users with this number or a higher one for people (design §5)."""
 VOLATILE = ("/run/", "/tmp/", "/var/run/", "/proc/", "/sys/", "/dev/")  # noqa: S108 - nothing is made there
 KEY_TEXT = re.compile(rules.KEY.encode(), re.MULTILINE)
+REMEDIES = {
+    "/etc/bcm-role-monitor/": "a role monitor's key: remove it, and revoke its certificate in cmsh (cert)",
+    "/var/lib/bcm-role-monitor": "what the role monitor of one node knows: remove it",
+}
+"""Where what is found begins -> what to do about the remains of a role monitor (peers A4 4.3 and 4.8)."""
 KEY_NAMES = ("*.key", "admin.pem", "id_rsa", "id_ed25519")
 
 
@@ -121,4 +126,5 @@ def _findings(name: str, ours: Iterable[str], found: Sequence[str], manifest: Ma
     yield Check(f"no {name}", FAILED if bad else OK, ", ".join(bad))
     before = [path for path in found if path not in bad]
     if before:
-        yield Check(f"no {name}", WARNING, f"in the image before: {', '.join(before)}")
+        remedies = [f"; {text}" for start, text in REMEDIES.items() if any(path.startswith(start) for path in before)]
+        yield Check(f"no {name}", WARNING, f"in the image before: {', '.join(before)}{''.join(remedies)}")

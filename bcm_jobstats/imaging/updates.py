@@ -64,13 +64,13 @@ def _by_service(stack: Stack, payload: Mapping[str, object]) -> Iterator[tuple[s
 
 
 def _programs(stack: Stack) -> dict[str, set[str]]:
-    """Exporter -> the path and the packages of its program, where the site supplies it."""
-    every = stack.programs([role.name for role in stack.roles()], None)
-    return {
-        one.exporter.name: {one.path, *(supply.package for supply in one.artifact.supplies.values() if supply.package)}
-        for one in every
-        if one.exporter
-    }
+    """Service -> the paths and the packages of its exporters' programs, where the site supplies them."""
+    found: dict[str, set[str]] = {}
+    for one in stack.programs([role.name for role in stack.roles()], None):
+        if one.exporter:
+            packages = {supply.package for supply in one.artifact.supplies.values() if supply.package}
+            found.setdefault(stack.service_of(one.exporter.name), set()).update({one.path, *packages})
+    return found
 
 
 def _digest(payload: Mapping[str, object]) -> str:

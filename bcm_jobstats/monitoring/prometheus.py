@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bcm_jobstats.errors import ExitStatus, JobstatsError
-from bcm_jobstats.monitoring import rules
+from bcm_jobstats.monitoring import discovery, rules
 from bcm_jobstats.site import Site
 
 REFRESH = "5s"
@@ -35,7 +35,7 @@ def configuration(site: Site) -> str:
             {
                 "job_name": "jobstats",
                 "honor_labels": False,
-                "file_sd_configs": [{"files": [f"{site.targets.directory}/*.json"], "refresh_interval": REFRESH}],
+                **discovery.configured(site, REFRESH),
             }
         ],
     }

@@ -1,25 +1,33 @@
 """The process that is started as cmsh or cmha: it hands its arguments to CMDaemon and prints what comes back.
 
-It imports little and nothing of this project: its start is what a client of the simulator pays for every call.
+It imports little and nothing of this project: its start is what a client of the simulator pays for every call. To
+import `json` and `socket` takes longer than all the rest, so it does with what those two are made of.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import sys
+from _json import encode_basestring_ascii, make_scanner
+from _socket import AF_UNIX, SOCK_STREAM, socket
 
 UNREACHABLE = "Unable to connect to CMDaemon"
 LOST = "Connection to CMDaemon lost"
 
 
+class Strict:
+    """What Python's own scanner of JSON wants to know."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int, parse_constant = float, int, float
+
+
 def main(directory: str, head: str, tool: str, argv: list[str]) -> int:
     """Run a tool (cmsh, cmha) of a head node against the simulator in `directory`; the exit status."""
     try:
-        with open(os.path.join(directory, "cmd", "client.json")) as file:  # noqa: PTH118, PTH123
-            settings = json.load(file)
-        link = socket.socket(socket.AF_UNIX)
+        settings = kept(directory, "client.json")
+        link = socket(AF_UNIX, SOCK_STREAM)
         link.connect(os.path.join(directory, "cmd", settings["socket"]))  # noqa: PTH118  # an absolute one stays
     except (OSError, ValueError):
         return failed(directory, UNREACHABLE)
@@ -37,20 +45,21 @@ def main(directory: str, head: str, tool: str, argv: list[str]) -> int:
     return failed(directory, LOST) if status is None else status
 
 
-def converse(link: socket.socket, first: dict[str, object]) -> int | None:
+def converse(link: socket, first: dict[str, object]) -> int | None:
     """Do what the daemon's messages say until the one that ends it; the exit status, None when the daemon is gone."""
-    link.sendall(json.dumps(first).encode() + b"\n")
-    for line in link.makefile("rb"):
-        told = json.loads(line)
-        if "out" in told:
-            sys.stdout.write(told["out"])
-            sys.stdout.flush()
-        elif "err" in told:
-            sys.stderr.write(told["err"])
-        elif "want" in told:
-            link.sendall(json.dumps({"text": asked(told)}).encode() + b"\n")
-        else:
-            return int(told["exit"])
+    link.sendall(written(first) + b"\n")
+    with open(link.fileno(), encoding="utf-8", newline="\n", closefd=False) as lines:  # no path
+        for line in lines:
+            told = read(line)
+            if "out" in told:
+                sys.stdout.write(told["out"])
+                sys.stdout.flush()
+            elif "err" in told:
+                sys.stderr.write(told["err"])
+            elif "want" in told:
+                link.sendall(written({"text": asked(told)}) + b"\n")
+            else:
+                return int(told["exit"])
     return None
 
 
@@ -68,10 +77,40 @@ def failed(directory: str, text: str) -> int:
     """Say why there is no answer; the exit status is as honest as the switch says."""
     sys.stderr.write(text + "\n")
     try:
-        with open(os.path.join(directory, "cmd", "switches.json")) as file:  # noqa: PTH118, PTH123
-            return int(json.load(file).get("exit_status") == "honest")
+        return int(kept(directory, "switches.json").get("exit_status") == "honest")
     except (OSError, ValueError):
         return 0
+
+
+def kept(directory: str, name: str) -> dict[str, str]:
+    """What the daemon wrote into a file."""
+    with open(os.path.join(directory, "cmd", name), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+        return read(file.read())
+
+
+def read(text: str) -> dict[str, str]:
+    """An object in JSON; ValueError when it is none."""
+    try:
+        found, _ = make_scanner(Strict)(text, 0)  # type: ignore[arg-type]  # its context, that is
+    except StopIteration as end:
+        raise ValueError(text) from end
+    return found  # type: ignore[no-any-return]
+
+
+def written(value: object) -> bytes:
+    """Objects, lists, texts, truth and nothing, in JSON."""
+    return encoded(value).encode()
+
+
+def encoded(value: object) -> str:
+    """The same, as text."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{encoded(key)}:{encoded(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(encoded, value)) + "]"
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    return "null" if value is None else str(bool(value)).lower()
 
 
 if __name__ == "__main__":

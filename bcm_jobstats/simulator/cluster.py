@@ -91,7 +91,8 @@ class Simulator:
         parent = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(entry for entry in (parent, os.environ.get("PYTHONPATH", "")) if entry)
         done = subprocess.run(
-            [sys.executable, "-m", "bcm_jobstats.simulator.daemon", str(self.directory)],
+            # Nothing of what is installed beside Python is needed, and to look for it takes time (-S).
+            [sys.executable, "-S", "-m", "bcm_jobstats.simulator.daemon", str(self.directory)],
             env={**os.environ, "PYTHONPATH": path, MARK: str(self.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

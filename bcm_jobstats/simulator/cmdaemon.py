@@ -62,6 +62,7 @@ class CMDaemon:
         self.nodes = Following(
             lambda: self.state, runner, self.events, switches, self.provisioners,
             trees=self.tree, hardware=hardware, wlm=wlm, faults=self.faults, booted=self._booted,
+            heads=self.ha,
         )  # fmt: skip
         store = image_store or images.PlainImages()
         self.images = images.Disk(self.ha, self.events, store, self.faults, self.nodes.copy_pause)
@@ -155,6 +156,9 @@ class CMDaemon:
         storage.mount(self.ha, self._storage, self.switches["shared_storage"])
         self.nodes.off.difference_update(self.ha.roots)
         self.nodes.off.update(self.ha.down)
+        for head in self.ha.down:
+            self.nodes.runner.lose_power(head)
+        self.start(lambda: self.nodes.settle(self.ha.roots))  # services of heads, some of which go with the active one
 
     def _failover_struck(self, when: str) -> bool:
         fault = self.faults.strike(FAILOVER_AT_COMMIT, when=when)

@@ -150,7 +150,9 @@ def _daemon(directory: Path, layout: Layout, settings: dict[str, Any], lab: Opti
     else:
         from bcm_jobstats.simulator.processnodes import ProcessNodes  # paper nodes need none of it
 
-        runner = ProcessNodes(nodes, shared=shared, on_event=told.event)
+        addresses = {name: str(state.table("device")[name].values["ip"]) for name in heads}
+        own = [SimulatedNode(name, addresses[name], root) for name, root in heads.items()]
+        runner = ProcessNodes(nodes, heads=own, shared=shared, on_event=told.event)
     daemon = told.daemon = CMDaemon(
         directory, layout.profile, state, runner, switches, ha=ha, hardware=hardware,
         image_store=lab.trees if lab else None, wlm=lab.slurm(shared) if lab else None,

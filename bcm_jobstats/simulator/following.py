@@ -9,10 +9,11 @@ from typing import Callable, Optional, Protocol
 from bcm_jobstats.simulator.configurations import Configurations, Trees
 from bcm_jobstats.simulator.events import Events
 from bcm_jobstats.simulator.faults import Faults
+from bcm_jobstats.simulator.ha import Heads
 from bcm_jobstats.simulator.noderunner import NodeRunner, ServiceState, SimulatedNode, Wish
 from bcm_jobstats.simulator.provisioners import Provisioners
 from bcm_jobstats.simulator.provisioning import Provisioning
-from bcm_jobstats.simulator.services import wanted
+from bcm_jobstats.simulator.services import on_head, wanted
 from bcm_jobstats.simulator.state import State
 from bcm_jobstats.simulator.switches import Switches
 
@@ -43,10 +44,12 @@ class Following:
         wlm: Optional[WorkloadManager] = None,
         faults: Optional[Faults] = None,
         booted: Callable[[Collection[str]], None] = lambda nodes: None,
+        heads: Optional[Heads] = None,
     ) -> None:
         """`hardware` makes a node that was added to the cluster; None where nodes on paper need none.
 
         `booted` is told of nodes that were just provisioned, by an install mode that may have been for one boot.
+        `heads` tells which head is active: services of head nodes go by it.
         """
         self._state = state
         self.runner = runner
@@ -57,6 +60,7 @@ class Following:
         self.files = Configurations(trees, switches)
         self._closing = Event()
         self._booted = booted
+        self._heads = heads
         self.provisioning = Provisioning(
             state, runner, events, switches, provisioners, faults=faults or Faults(), pause=self._wait
         )
@@ -87,6 +91,7 @@ class Following:
         known = set(state.table("device"))
         services_on = self._switches["role_services"] == "on"
         now = wanted(state, known if nodes is None else known.intersection(nodes), on=services_on)
+        now = {name: self._on_head(name, wishes) for name, wishes in now.items()}
         kept = {} if nodes is None else self._wanted
         self._wanted = {name: wishes for name, wishes in {**kept, **now}.items() if name in known}
         down = self.down
@@ -97,6 +102,13 @@ class Following:
         self._events.add(self.runner.settle(up))
         for node, service in running:
             self.runner.act("restart", node, service)
+
+    def _on_head(self, name: str, wishes: Mapping[str, Wish]) -> Mapping[str, Wish]:
+        heads = self._heads
+        if heads is None or not heads.is_pair or name not in heads.roots:
+            return wishes
+        other = heads.other()
+        return on_head(wishes, name, heads.active, "" if other in heads.down else other)
 
     def admit(self, before: State) -> None:
         """Nodes that were added to the cluster are there, and off until somebody switches them on; others are gone."""

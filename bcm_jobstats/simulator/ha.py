@@ -2,7 +2,7 @@
 
 The database is replicated, so there is one for both heads; no lag is played. A head's own files are its own. A
 failover comes when it is ordered, by the admin plane or by `cmha makeactive`: never by itself, so that a test decides
-when. Services of head nodes are not simulated: what is set to `runif active` does not run, and so does not move.
+when. Services of head nodes follow then (`runif`).
 """
 
 from __future__ import annotations

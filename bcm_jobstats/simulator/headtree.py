@@ -19,7 +19,10 @@ ACCOUNTS = {
     "etc/group": "root:x:0:\nslurm:x:450:\n",
     "etc/shadow": "root:*:19000:0:99999:7:::\nslurm:!:19000::::::\n",
 }
-DIRECTORIES = ("bin", "cm/images", "cm/local/apps/cmd/bin", "etc", "root", "tmp", "usr/local", "var/spool/cmd")
+DIRECTORIES = (
+    *("bin", "cm/images", "cm/local/apps/cmd/bin", "etc/systemd/system", "root", "tmp", "usr/local/bin"),
+    "var/spool/cmd",
+)
 """What every head node has of its own."""
 TOOLS = ("cmsh", "cmha")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import socket
 from http.cookies import CookieError, SimpleCookie
@@ -86,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         status, garbage, error = (faults.strike(kind) for kind in (HTTP_STATUS, HTTP_GARBAGE, HTTP_ERROR))
         cut = bool(faults.strike(HTTP_CUT))
         plain = path.rstrip("/")
-        indent = None
+        indent, tagged = None, False
         if self.command == "POST" and plain in ("/json", PYTHONCM):
             web = self.server.web if plain == "/json" else self.server.web.library
             reply = self._refusal(status, error) or jsonrpc.answer(web, self._caller(), self._token(), body)
@@ -95,11 +96,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.server.daemon.record({"rest": plain})
             reply = self._refusal(status, error) or self._rest(plain, query)
+            tagged = self.server.daemon.switches["rest_etag"] == "present"
             indent = min(_number(query.get("indent", "")) or 0, 8) or None
         if garbage:
             self._write(200, GARBAGE, {"Content-Type": "text/html"})
         else:
-            self._send(reply, indent, cut=cut)
+            self._send(reply, indent, cut=cut, tagged=tagged)
 
     def _refusal(self, status: Any, error: Any) -> Reply | None:
         """The answer of a fault, in place of the call: nothing is done then."""
@@ -132,10 +134,15 @@ class Handler(BaseHTTPRequestHandler):
             return ""
         return cookie.value if cookie else ""
 
-    def _send(self, reply: Reply, indent: int | None = None, *, cut: bool = False) -> None:
+    def _send(self, reply: Reply, indent: int | None = None, *, cut: bool = False, tagged: bool = False) -> None:
         separators = (",", ":") if reply.minify else None
         body = b"" if reply.status == 307 else json.dumps(reply.value, indent=indent, separators=separators).encode()
-        self._write(reply.status, body, {"Content-Type": "application/json", **reply.headers}, cut=cut)
+        status, headers = reply.status, {"Content-Type": "application/json", **reply.headers}
+        if tagged and status == 200:
+            headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+            if self.headers.get("If-None-Match") == headers["ETag"]:
+                status, body = 304, b""
+        self._write(status, body, headers, cut=cut)
 
     def _write(self, status: int, body: bytes, headers: dict[str, str], *, cut: bool = False) -> None:
         if body and "gzip" in self.headers.get("Accept-Encoding", ""):

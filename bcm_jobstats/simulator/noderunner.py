@@ -26,6 +26,8 @@ class Wish:
 
     monitored: bool = True
     autostart: bool = True
+    run_if: str = "always"
+    """On which head of a pair: active, passive, always or preferpassive; it counts on head nodes alone."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ T = TypeVar("T")
 class _Node:
     """One node: its tree, its service manager and CMDaemon's care for it."""
 
-    def __init__(self, node: SimulatedNode, shared: Path, mark: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, node: SimulatedNode, shared: Path, mark: Mapping[str, str], tell: Callable[[str], None], *, is_head: bool
+    ) -> None:
         self.root = _tree(node)
         self._shared = shared.resolve()
         self.name = node.name
@@ -44,7 +46,8 @@ class _Node:
         self.care = ServiceCare(node.name, self._systemd, tell)
         self.pending: Future[None] | None = None
         self._empty = not self.root.is_dir() or not any(self.root.iterdir())
-        self.furnish()
+        if not is_head:  # a head's tree is made by `headtree`
+            self.furnish()
 
     def furnish(self) -> None:
         """Make what a node has of its own: its host name and the mount of the shared storage."""
@@ -113,7 +116,8 @@ def _tree(node: SimulatedNode) -> Path:
 
 
 class ProcessNodes:
-    """A NodeRunner: each node is a copy of its image with `shared` at cm/shared, its services child processes.
+    """A NodeRunner: each node is a copy of its image with `shared` at cm/shared, its services child processes. Of head
+    nodes, whose trees are made elsewhere and never provisioned, only the services are its business.
 
     User=, sandboxing and limits of units are not applied, and a node has no namespace of its own: paths and wildcard
     listen addresses are mapped as `nodespace` says, host names and ports of other nodes are not. Every
@@ -126,16 +130,19 @@ class ProcessNodes:
         self,
         nodes: Sequence[SimulatedNode],
         *,
+        heads: Sequence[SimulatedNode] = (),
         shared: Path,
         repair_interval: float = 1.0,
         on_event: Callable[[str], None] | None = None,
     ) -> None:
-        for node in nodes:
+        for node in (*heads, *nodes):
             _tree(node)  # refuse a paper node before anything is started
         self._guard = OrphanGuard()
         self._shared = shared
         self._tell = on_event or (lambda text: None)
         self._nodes: dict[str, _Node] = {}
+        for node in heads:
+            self._admit(node, is_head=True)
         for node in nodes:
             self.add(node)
         self._pool = ThreadPoolExecutor(max(2, min(len(nodes) + 1, _MOST_THREADS)), "simulated-node")
@@ -147,7 +154,10 @@ class ProcessNodes:
     def add(self, node: SimulatedNode) -> None:
         """A node that was not there before; see NodeRunner. One that is there keeps its address of loopback."""
         if node.name not in self._nodes:
-            self._nodes[node.name] = _Node(node, self._shared, self._guard.environment, self._tell)
+            self._admit(node, is_head=False)
+
+    def _admit(self, node: SimulatedNode, *, is_head: bool) -> None:
+        self._nodes[node.name] = _Node(node, self._shared, self._guard.environment, self._tell, is_head=is_head)
 
     def remove(self, node: str) -> None:
         """A node that is not in the cluster any more; see NodeRunner."""

@@ -28,7 +28,8 @@ class Looked:
     def wish(self) -> Wish:
         """How CMDaemon looks after it."""
         values = self.entity.values
-        return Wish(monitored=values.get("monitored") == "yes", autostart=values.get("autostart") == "yes")
+        run_if = str(values.get("runif") or "always").lower()
+        return Wish(values.get("monitored") == "yes", values.get("autostart") == "yes", run_if)
 
 
 Services = dict[str, Looked]
@@ -86,6 +87,12 @@ def wanted(state: State, nodes: Iterable[str], *, on: bool = True) -> dict[str, 
             shared[key] = (roles, _wishes(state, node, device, on))  # with the roles, so that their id stays theirs
         result[node] = shared[key][1]
     return result
+
+
+def on_head(wishes: Mapping[str, Wish], head: str, active: str, passive: str) -> Mapping[str, Wish]:
+    """What runs on one head of a pair, of which `passive` is "" while it is down (`runif`, bcm-facts §3.3)."""
+    places = {"active": active, "passive": passive, "preferpassive": passive or active}
+    return {name: wish for name, wish in wishes.items() if places.get(wish.run_if, head) == head}
 
 
 def _wishes(state: State, node: str, device: Entity, on: bool) -> Mapping[str, Wish]:

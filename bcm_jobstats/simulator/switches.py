@@ -19,6 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "json_references": ("uuid", "name"),  # how JSON writes overlay.nodes and .categories, device.category (§13 #7)
     "json_generic_name": ("prefixed", "bare"),  # whether a generic role's name in JSON has its `generic::` (§13 #7)
     "rest_roles": ("effective", "own"),  # whether /rest/v1/device tells inherited roles (§13 #9)
+    "rest_etag": ("absent", "present"),  # whether REST answers with an ETag and takes If-None-Match: not in the facts
     "pythoncm": ("own", "3.9", "3.12", "none"),  # the Python of the head's pythoncm; own = that of the simulator (§7)
     "services_follow": ("commit", "imageupdate"),  # when role services appear on running nodes (§13 #11)
     "configuration_types": ("refused", "accepted"),  # whether `configurations` have types other than static (§13 #2)

@@ -7,9 +7,10 @@ from bcm_jobstats.site.artifacts import Artifact, Supply
 from bcm_jobstats.site.load import load_site
 from bcm_jobstats.site.problems import Problem, SiteError
 from bcm_jobstats.site.reference import SettingDoc, reference, template
-from bcm_jobstats.site.schema import Attach, Exporter, Role, Rollout, Site
+from bcm_jobstats.site.schema import ROLE_MONITOR, Attach, Exporter, Role, Rollout, Site
 
 __all__ = [
+    "ROLE_MONITOR",
     "Amount",
     "Artifact",
     "Attach",

@@ -13,7 +13,7 @@ from bcm_jobstats.site import artifactchecks
 from bcm_jobstats.site.arguments import merged, values
 from bcm_jobstats.site.known import Known
 from bcm_jobstats.site.problems import Problem, did_you_mean
-from bcm_jobstats.site.schema import Site
+from bcm_jobstats.site.schema import ROLE_MONITOR, Site
 
 BCM_PORTS = {8081: "CMDaemon"}
 """Ports taken on every node that BCM manages (bcm-facts §9)."""
@@ -27,6 +27,7 @@ TEXTFILES = "/run/bcm-jobstats/textfile"
 def problems(site: Site, known: Optional[Known]) -> Iterator[Problem]:
     """Everything wrong in a site file whose settings are well formed, each one by one."""
     yield from _places(site)
+    yield from _one_role_followed(site)
     if known is not None:
         yield from _unknown_names(site, known)
         yield from _ports(site, known)
@@ -52,6 +53,22 @@ def _places(site: Site) -> Iterator[Problem]:
             yield _problem(
                 site, f"roles.{name}.priority", cause, "remove it, or attach the role by nodes or categories"
             )
+
+
+def _one_role_followed(site: Site) -> Iterator[Problem]:
+    """In enable.mode role-monitor there is one agent on a node, and it follows one role of BCM."""
+    wanted = {name: role.attach for name, role in site.roles.items() if role.enabled}
+    first = ""
+    for name, attach in wanted.items() if site.enable.mode == ROLE_MONITOR else ():
+        path = f"roles.{name}.attach"
+        if not attach.with_role:
+            cause = "enable.mode role-monitor makes no role of ours: its agent follows one that BCM has"
+            yield _problem(site, path, cause, "attach it by with_role, such as {with_role: slurmclient}")
+        elif first and attach.with_role.lower() != str(wanted[first].with_role).lower():
+            cause = f"the agent follows one role, and {first} has {wanted[first].with_role}"
+            yield _problem(site, path, cause, f"give both the same with_role, or set roles.{name}.enabled to false")
+        else:
+            first = first or name
 
 
 def _unknown_names(site: Site, known: Known) -> Iterator[Problem]:

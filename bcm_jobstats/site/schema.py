@@ -26,6 +26,9 @@ PRIORITY = kinds.Whole(
 SYSTEM_UID = kinds.Whole("a system user's number from 100 to 999", 100, 999)
 """BCM's rogueprocess check flags user ids from 1000 (design §5)."""
 
+ROLE_MONITOR = "role-monitor"
+"""The mode with an agent on the nodes (design §3)."""
+
 
 @dataclass(frozen=True)
 class Enable:
@@ -33,8 +36,9 @@ class Enable:
 
     mode: str = setting(
         "auto",
-        kinds.Choice("auto", "generic-role", "services"),
-        "A role with its services, or services of categories and nodes; auto takes the role where BCM allows it.",
+        kinds.Choice("auto", "generic-role", "services", ROLE_MONITOR),
+        "A role with its services, or services of categories and nodes; auto takes the role where BCM allows it; "
+        "role-monitor: an agent on every node follows a role that BCM has, and none of ours is made.",
     )
 
 
@@ -121,6 +125,30 @@ class Targets:
         words.ABSOLUTE,
         "Shared folder with one target file per node and role.",
     )
+    read: str = setting(
+        "files",
+        kinds.Choice("files", "compact", "http"),
+        "How Prometheus reads them: every file; one file that `targets sync` makes of them, for hundreds of nodes; or "
+        "from `targets serve`.",
+    )
+    every: Optional[Duration] = optional(
+        words.DURATION, "How often the head node runs `targets sync`; unset: when you do.", "5m"
+    )
+    listen: Optional[str] = optional(
+        words.ADDRESS, "Where the head nodes run `targets serve`; unset: they do not.", "0.0.0.0:9089"
+    )
+    url: Optional[str] = optional(
+        words.URL, "Where Prometheus finds `targets serve`; unset: by `listen`.", "http://master:9089/targets"
+    )
+
+
+def sensible_rhythm(targets: Targets) -> Iterator[tuple[str, str]]:
+    """A timer that would keep the head node busy, or that nobody would wait for."""
+    if targets.every and not 10_000 <= targets.every.milliseconds <= 24 * 3_600_000:
+        yield f"every ({targets.every}) is not between 10s and 24h", "give it a time between them"
+    port = int(targets.listen.rpartition(":")[2]) if targets.listen else 1
+    if not 1 <= port <= 65535:
+        yield f"listen ({targets.listen}) has no port from 1 to 65535", "such as 0.0.0.0:9089"
 
 
 @dataclass(frozen=True)
@@ -128,6 +156,9 @@ class Prometheus:
     """The Prometheus server."""
 
     url: str = setting("http://localhost:9090", words.URL, "Where Prometheus answers.")
+    use_existing: bool = setting(
+        False, words.SWITCH, "Whether it was there before: then targets.directory is where it looks for target files."
+    )
     scrape_interval: Duration = setting(
         Duration(30_000), words.DURATION, "How often it asks each exporter; jobstats counts on 30s at most."
     )
@@ -139,6 +170,41 @@ class User:
 
     name: str = setting("jobstats", words.USER, "Its name.")
     uid: int = setting(967, SYSTEM_UID, "Its user and group number.")
+
+
+@dataclass(frozen=True)
+class RoleMonitor:
+    """The agent of enable.mode role-monitor."""
+
+    check_interval: Duration = setting(
+        Duration(60_000), words.DURATION, "How often a node asks BCM whether it has the role."
+    )
+    retry_interval: Duration = setting(Duration(600_000), words.DURATION, "Between attempts to start an exporter.")
+    max_retries: int = setting(
+        3, kinds.Whole("a whole number from 1 to 100", 1, 100), "After so many it is tried at the slow rate."
+    )
+    slow_retry_interval: Duration = setting(Duration(3_600_000), words.DURATION, "The slow rate: it never gives up.")
+    heads: tuple[str, ...] = setting(
+        (), ListOf(words.HOST_NAME), "The head nodes it asks, in this order; unset: those of BCM.", "[bcm-1, bcm-2]"
+    )
+    server_name: Optional[str] = optional(
+        words.HOST_NAME, "The name in the head nodes' certificates, where they are asked by another.", "master"
+    )
+    share: bool = setting(
+        True, words.SWITCH, "Whether nodes share one answer of BCM over shared storage; else each asks for itself."
+    )
+
+
+def sensible_intervals(monitor: RoleMonitor) -> Iterator[tuple[str, str]]:
+    """What keeps the agent from asking at all, or from being merciful to the head node."""
+    day = 24 * 3_600_000
+    for name in ("check_interval", "retry_interval", "slow_retry_interval"):
+        given = getattr(monitor, name)
+        if not 1000 <= given.milliseconds <= day:
+            yield f"{name} ({given}) is not between 1s and 24h", "give it a time between them"
+    if monitor.slow_retry_interval.milliseconds < monitor.retry_interval.milliseconds:
+        cause = f"slow_retry_interval ({monitor.slow_retry_interval}) is shorter than retry_interval"
+        yield f"{cause} ({monitor.retry_interval})", "make it longer"
 
 
 @dataclass(frozen=True)
@@ -274,9 +340,12 @@ class Site:
     rollout: Rollout = setting(
         Rollout(), Section(Rollout, settles_in_time), "How a new software image reaches the nodes."
     )
-    targets: Targets = setting(Targets(), Section(Targets), "Where nodes register for Prometheus.")
+    targets: Targets = setting(Targets(), Section(Targets, sensible_rhythm), "Where nodes register for Prometheus.")
     prometheus: Prometheus = setting(Prometheus(), Section(Prometheus), "The Prometheus server.")
     user: User = setting(User(), Section(User), "The system user that the exporters run as, the same on every node.")
+    role_monitor: RoleMonitor = setting(
+        RoleMonitor(), Section(RoleMonitor, sensible_intervals), "The agent of enable.mode role-monitor."
+    )
     hooks: Hooks = setting(Hooks(), Section(Hooks), "The scripts that Slurm runs before and after a job on its nodes.")
     job_map: JobMap = setting(JobMap(), Section(JobMap), "How jobs come into the metrics of GPUs.")
     slurm: Slurm = setting(Slurm(), Section(Slurm), "Settings of Slurm that jobstats counts on.")

@@ -59,6 +59,9 @@ URL = Text(
     "such as http://localhost:9090",
 )
 ADDRESS = Text("a host and a port", r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}", "such as localhost:8081")
+HOST_NAME = Text(
+    "the name of a host", rf"(?=.{{1,253}}$){HOST}(\.{HOST})*", "such as master: letters, digits, '-' and '.'"
+)
 SELECT_TYPE_PARAMETERS = SelectTypes()
 SWITCH = Switch()
 DURATION = DurationKind()

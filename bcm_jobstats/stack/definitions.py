@@ -34,6 +34,8 @@ VARIABLE = kinds.Text(
 
 
 RESERVED = {
+    "bcm-role-monitor",
+    "bcm-role-monitor-orders",
     "cmd",
     "jobstats-gpus",
     "jobstats-sweep",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Optional, TypeVar, cast
 
 from bcm_jobstats import data
 from bcm_jobstats.errors import JobstatsError
-from bcm_jobstats.site import Role, Site
+from bcm_jobstats.site import ROLE_MONITOR, Role, Site
 from bcm_jobstats.site.arguments import merged
 from bcm_jobstats.site.checks import enabled, port_of
-from bcm_jobstats.stack import hooks, render, targets, upstream
+from bcm_jobstats.stack import agent, hooks, render, targets, upstream
 from bcm_jobstats.stack.definitions import Definitions, Exporter
 from bcm_jobstats.stack.files import LIBRARY, UNITS, PayloadFile, PayloadLink, Program, script
 from bcm_jobstats.stack.recipes import Recipe
@@ -22,8 +22,10 @@ from bcm_jobstats.stack.recipes import Recipe
 TARGETS = "/etc/bcm-jobstats/targets"
 SYSUSERS = "/etc/sysusers.d/bcm-jobstats.conf"
 """The exporters' user for systemd-sysusers, should something replace a node's /etc/passwd."""
-SCRIPTS = ("jobstats-target", "node-check")
-"""The scripts of every node that has a role."""
+NODE_CHECK = "node-check"
+"""The script of every node that has files of ours."""
+TARGET = "jobstats-target"
+"""The script that registers a node with the role itself."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class RoleSpec:
     exporters: tuple[Exporter, ...]
     hooked: bool = True
     """Whether the site wants hooks."""
+    monitored: bool = False
+    """Whether no role of ours is made of it: the agent of enable.mode role-monitor runs its exporters."""
 
     @property
     def generic(self) -> str:
@@ -44,12 +48,22 @@ class RoleSpec:
     @property
     def target_service(self) -> str:
         """The service that registers a node for this role."""
-        return f"{self.name}-target"
+        return agent.SERVICE if self.monitored else f"{self.name}-target"
 
     @property
     def services(self) -> tuple[str, ...]:
         """Its services in the order they start: targets are registered once the exporters run."""
         return (*(exporter.name for exporter in self.exporters), self.target_service)
+
+    @property
+    def started(self) -> tuple[str, ...]:
+        """Those of its services that CMDaemon starts and watches; an agent's exporters are the agent's."""
+        return (self.target_service,) if self.monitored else self.services
+
+    @property
+    def carried_by(self) -> str:
+        """The role of BCM that nodes with it have: ours, or the one that the agent follows."""
+        return str(self.settings.attach.with_role) if self.monitored else self.generic
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -74,6 +88,8 @@ class Stack:
     def __init__(self, site: Site, definitions: Definitions) -> None:
         self.site = site
         self.definitions = definitions
+        self.heads: tuple[str, ...] = site.role_monitor.heads
+        """The head nodes that agents ask, in this order; who knows the cluster sets them where the site does not."""
         names = enabled(site, definitions)
         self._exporters = tuple(self._resolved(definitions.exporters[name]) for name in names)
 
@@ -92,10 +108,16 @@ class Stack:
                 changes[name] = getattr(own, name)
         return dataclasses.replace(exporter, **changes)
 
+    @property
+    def monitored(self) -> bool:
+        """Whether an agent on the nodes runs the exporters (enable.mode role-monitor)."""
+        return self.site.enable.mode == ROLE_MONITOR
+
     def roles(self) -> tuple[RoleSpec, ...]:
         """The enabled roles, by name."""
+        hooked, monitored = self.site.hooks.enabled, self.monitored
         return tuple(
-            RoleSpec(name, role, tuple(one for one in self._exporters if one.role == name), self.site.hooks.enabled)
+            RoleSpec(name, role, tuple(one for one in self._exporters if one.role == name), hooked, monitored)
             for name, role in sorted(self.site.roles.items())
             if role.enabled
         )
@@ -117,16 +139,16 @@ class Stack:
         roles = [role for role in self.roles() if role.name in names]
         if not roles:
             return ()
-        files = [PayloadFile(f"{LIBRARY}/{name}", script(name), 0o755) for name in SCRIPTS]
+        scripts = (NODE_CHECK,) if self.monitored else (TARGET, NODE_CHECK)
+        files = [PayloadFile(f"{LIBRARY}/{name}", script(name), 0o755) for name in scripts]
         content = render.unit("sysusers.conf.j2", data.path("images"), {"user": self.site.user})
         files.append(PayloadFile(SYSUSERS, content))
         files += hooks.files(self.site, {name for role in roles for name in role.reads})
         for role in roles:
             files += [self._exporter_unit(exporter) for exporter in role.exporters]
-            files.append(self._target_unit(role))
-            files.append(
-                PayloadFile(f"{TARGETS}/{role.name}.json", targets.template(self.site.cluster, role.exporters))
-            )
+            files += () if self.monitored else self._registration(role)
+        if self.monitored:
+            files += agent.files(self.site, roles, self.heads)
         return tuple(sorted(files, key=lambda one: one.path))
 
     @property
@@ -194,9 +216,14 @@ class Stack:
             "site": self.site,
             "command": [exporter.binary, *exporter.arguments],
             "forget": hooks.forgetting(self.site, exporter.hooks),
+            "part_of": f"{agent.SERVICE}.service" if self.monitored else "",
         }
         content = render.unit(exporter.unit, exporter.folder, values)
         return PayloadFile(f"{UNITS}/{exporter.name}.service", content)
+
+    def _registration(self, role: RoleSpec) -> Iterator[PayloadFile]:
+        yield self._target_unit(role)
+        yield PayloadFile(f"{TARGETS}/{role.name}.json", targets.template(self.site.cluster, role.exporters))
 
     def _target_unit(self, role: RoleSpec) -> PayloadFile:
         arguments = [f"{TARGETS}/{role.name}.json", self.site.targets.directory]
@@ -221,15 +248,26 @@ class Stack:
         return cast("list[dict[str, Any]]", json.loads(self.target_file(host, role)[1]))
 
     def files_by_service(self) -> Mapping[str, tuple[str, ...]]:
-        """Service -> the files of the payload that it runs with: changed, they take effect when it is restarted."""
+        """Service -> the files of the payload that it runs with: changed, they take effect when it is restarted.
+
+        An agent's exporters are restarted with the agent, which is the service that CMDaemon knows.
+        """
         files: dict[str, tuple[str, ...]] = {}
         for role in self.roles():
             files.update({exporter.name: (f"{UNITS}/{exporter.name}.service",) for exporter in role.exporters})
-            own = [f"{TARGETS}/{role.name}.json", f"{LIBRARY}/jobstats-target"]
             # The timer of the sweeper comes and goes with the services of the role.
-            own += [f"{UNITS}/{hooks.SWEEP}.{suffix}" for suffix in ("service", "timer") if role.reads]
-            files[role.target_service] = (f"{UNITS}/{role.target_service}.service", *own)
-        return files
+            sweep = [f"{UNITS}/{hooks.SWEEP}.{suffix}" for suffix in ("service", "timer") if role.reads]
+            own = () if self.monitored else (f"{TARGETS}/{role.name}.json", f"{LIBRARY}/{TARGET}")
+            unit = f"{UNITS}/{role.target_service}.service"
+            files[role.target_service] = (unit, *own, *sweep, *files.get(role.target_service, ()))
+        if not self.monitored or not files:
+            return files
+        every = {path for paths in files.values() for path in paths}
+        return {agent.SERVICE: tuple(sorted(every.union(agent.FILES)))}
+
+    def service_of(self, exporter: str) -> str:
+        """The service of CMDaemon with which an exporter is started and restarted."""
+        return agent.SERVICE if self.monitored else exporter
 
     def system_user(self) -> Mapping[str, str]:
         """The lines of the exporters' user by file, relative to the root of an image."""

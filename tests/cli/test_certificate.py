@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from bcm_jobstats.bcm import certificate
+from bcm_jobstats.bcm import certificate, validity
+from bcm_jobstats.bcm.choice import Access, client
+from bcm_jobstats.bcm.cmsh import process
 from bcm_jobstats.bcm.errors import Refused
+from bcm_jobstats.bcm.rest.effective import effective_roles
+from bcm_jobstats.bcm.rest.errors import Forbidden
+from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.simulator import Simulator
+from bcm_jobstats.stack import agent
 from tests.harness import cluster, cmsh, run
 
 FOLDER = "etc/bcm-jobstats"
@@ -72,3 +80,106 @@ def test_a_site_file_that_is_left_aside_is_told(simulator: Simulator) -> None:
     site.parent.mkdir(parents=True, exist_ok=True)
     site.write_text("bcm: {certificate: /a.pem}\n")
     assert "left aside" in run(simulator.directory, "doctor").err
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """A cluster with the certificate of the agents."""
+    with cluster(tmp_path_factory.mktemp("agents") / "head") as started:
+        outcome = run(started.directory, "certificate", "--for", "role-monitor", "--days", "40")
+        assert outcome.status == 0, outcome.err
+        yield started
+
+
+def of_agents(simulator: Simulator) -> list[Path]:
+    return [simulator.directory / path.lstrip("/") for path in (agent.CERTIFICATE, agent.KEY, agent.CA)]
+
+
+def test_agents_read_devices_and_nothing_else(monitored: Simulator) -> None:
+    """Over real HTTPS, and in cmsh."""
+    made, key, ca = of_agents(monitored)
+    assert monitored.state()["profile"]["bcm-jobstats-role-monitor"]["values"]["tokens"] == ["GET_DEVICE_TOKEN"]
+    address = (monitored.directory / "cmd/https").read_text().strip()
+    asked = client(Access(monitored.directory, 30.0, address, ca, made, key))
+    assert "slurmclient" in effective_roles(asked)["dgx-01"]
+    calls = {"cmdevice": "getCategories", "cmpart": "getSoftwareImages", "cmnet": "getNetworks"}
+    for service, call in calls.items():
+        with pytest.raises(Forbidden):
+            asked.call(service, call)
+    with pytest.raises(Forbidden):
+        asked.get("/rest/v1/status")
+    before = monitored.state()
+    options = ["-i", str(made), "-k", str(key)]
+    script = ["device; use dgx-01; set notes x; commit", "device; pexec -n dgx-01 true"]
+    process.run(monitored.cmsh, script, 30.0, options=options)
+    assert monitored.state() == before
+
+
+def test_their_files_are_their_user_s_alone(monitored: Simulator) -> None:
+    """On shared storage, in one folder; the authority is BCM's."""
+    files = of_agents(monitored)
+    folder = files[0].parent
+    assert sorted(folder.iterdir()) == sorted(files)
+    assert list(folder.parent.glob(".*")) == [], "no workshop is left"
+    assert [path.stat().st_mode & 0o777 for path in (folder, *files)] == [0o700, 0o644, 0o600, 0o644]
+    if os.geteuid() == 0:
+        assert {(path.stat().st_uid, path.stat().st_gid) for path in (folder, *files)} == {(967, 967)}
+    assert files[2].read_bytes() == (monitored.directory / "cm/local/apps/cmd/etc/cacert.pem").read_bytes()
+
+
+def test_a_renewal_replaces_links_and_follows_none(monitored: Simulator) -> None:
+    """The folder is the agents' user's, who could have one wait there for root."""
+    made, key, _ = of_agents(monitored)
+    before, prey = made.read_bytes(), monitored.directory / "root/prey"
+    prey.write_text("x")
+    key.unlink()
+    key.symlink_to(prey)
+    assert run(monitored.directory, "certificate", "--for", "role-monitor").status == 1
+    outcome = run(monitored.directory, "certificate", "--for", "role-monitor", "--force")
+    assert outcome.status == 0, outcome.err
+    assert prey.read_text() == "x" and prey.stat().st_uid == os.getuid()
+    assert key.is_file() and not key.is_symlink()
+    assert made.read_bytes() != before
+
+
+def test_how_to_make_it_by_hand(monitored: Simulator) -> None:
+    lines = run(monitored.directory, "certificate", "--for", "role-monitor", "--print").out.splitlines()
+    folder = agent.CERTIFICATES
+    assert lines[0] == f"install -d -m 0700 {folder}"
+    assert 'set tokens "GET_DEVICE_TOKEN"' in lines
+    assert lines[-3:] == [
+        f"cp /cm/local/apps/cmd/etc/cacert.pem {folder}/ca.pem", f"chmod 600 {agent.KEY}", f"chown -R 967:967 {folder}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("days", "told"), [(40, ""), (12, "ends in 1"), (0, "ended")])
+def test_doctor_tells_when_a_certificate_ends(
+    monitored: Simulator, monkeypatch: pytest.MonkeyPatch, days: int, told: str
+) -> None:
+    made = of_agents(monitored)[0]
+    end = datetime.now(timezone.utc) + timedelta(days=days, hours=-1)
+    monkeypatch.setattr(validity, "ends", lambda path: end)
+    out = run(monitored.directory, "doctor").out
+    assert (f"{made}: {told}" in out) if told else (str(made) not in out)
+    assert ("certificate --for role-monitor --force" in out) == bool(told)
+
+
+def test_the_end_is_read_from_the_certificate(monitored: Simulator, tmp_path: Path) -> None:
+    made = of_agents(monitored)[0]
+    assert run(monitored.directory, "certificate", "--for", "role-monitor", "--days", "77", "--force").status == 0
+    left = validity.ends(made) - datetime.now(timezone.utc)
+    assert timedelta(days=76) < left <= timedelta(days=77)
+    text = made.read_text()
+    for broken in ("", text[:200], "-----BEGIN CERTIFICATE-----\nAAAA\n-----END", "\xff" * 20):
+        (tmp_path / "x.pem").write_text(broken)
+        with pytest.raises(JobstatsError):
+            validity.ends(tmp_path / "x.pem")
+
+
+def test_another_authority_than_bcm_s_is_told(monitored: Simulator) -> None:
+    ca = of_agents(monitored)[2]
+    before = ca.read_bytes()
+    ca.write_bytes(before + b"\n")
+    told = run(monitored.directory, "doctor").out
+    ca.write_bytes(before)
+    assert f"{ca}: is not BCM's authority of now" in told

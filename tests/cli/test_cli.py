@@ -292,6 +292,7 @@ def test_every_command_prints_one_json_document(head: Head, tmp_path: Path) -> N
         ("hooks", "show", "prolog-dcgm"),
         ("prometheus", "render"),
         ("prometheus", "rules"),
+        ("role-monitor", "deploy"),
         ("rollback", "--yes"),
         ("destroy", "--yes"),
         ("simulator", "status", str(head.root)),
@@ -628,7 +629,7 @@ def test_targets_of_an_overlay_that_bcm_ignores_are_stale(head: Head) -> None:
 def test_destroy_takes_registrations_of_nodes_that_are_down(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = Registered(head)
     nodes.add("dgx-01")
-    monkeypatch.setattr("bcm_jobstats.monitoring.targets.WITHDRAWAL", 0.0)
+    monkeypatch.setattr("bcm_jobstats.monitoring.providers.WITHDRAWAL", 0.0)
     head.ok("destroy", *QUIET)
     assert not head.changed
 

@@ -157,6 +157,29 @@ def test_a_damaged_place_hurts_nobody(fault: Callable[[Path, Path], None], busy:
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.parametrize("fault", [link_to_a_file, link_to_nothing, pipe_in_its_place])
+def test_notes_of_the_sweeper_that_are_no_files(fault: Callable[[Path, Path], None], busy: Node) -> None:
+    """It writes and reads none of them, takes a job away that is over, and finds one that is there."""
+    over, found = 4100001, 4100002
+    busy.prolog(over, "1")
+    busy.starts(found)
+    busy.sweep()
+    busy.later()
+    before = outside(busy)
+    for note in (f"swept/{over}", f"swept/{found}", "lasting", "contain", "runs/sweep", "textfile/hooks.prom.new"):
+        fault(busy.home / note, busy.directory / "outside")
+    busy.sweep()
+    assert outside(busy) == before
+    assert [busy.shows(map_).get("1") for map_ in MAPS] == [None, None]
+    assert (busy.home / f"swept/{over}").read_text() == "gpustat 1 1000\ndcgm-job-map 1 1000\n"
+    fault(busy.home / "missed", busy.directory / "outside")
+    busy.sweep()
+    assert outside(busy) == before
+    busy.starts(over)
+    busy.sweep()
+    assert [busy.shows(map_)["1"][0].split()[0] for map_ in MAPS] == [str(over)] * 2
+
+
 @pytest.mark.parametrize("place", [*MAPS, *(f"bcm-jobstats/{map_}" for map_ in MAPS)])
 def test_in_a_directory_of_somebody_else_nothing_is_written(place: str, busy: Node) -> None:
     path = busy.run / place

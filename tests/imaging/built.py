@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from bcm_jobstats import images, planning
+from bcm_jobstats import imageplan, images
 from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.imaging.build import NoJournal, manifest_digest
 from bcm_jobstats.imaging.payload import shared_tree
@@ -45,8 +45,8 @@ def build(root: Path) -> None:
     where.imagework.clone(OLD, NEW)
     where.refresh()
     tree = images.tree_of(where, NEW)
-    plan = planning.for_image(where, CATEGORY, tree, adopt=True)
-    carry_out(plan, planning.image_providers(where, tree), NoJournal(), where.originals)
+    plan = imageplan.for_image(where, CATEGORY, tree, adopt=True)
+    carry_out(plan, imageplan.image_providers(where, tree), NoJournal(), where.originals)
     where.records.save(Record(CATEGORY, OLD, NEW, BUILT, manifest_digest(tree)))
 
 

@@ -92,7 +92,14 @@ FAULTS: dict[str, tuple[Callable[[Image], object], str, str, str]] = {
         lambda image: image.put("/etc/bcm-role-monitor/admin.key", KEY),
         "no private keys",
         WARNING,
-        "in the image before: /etc/bcm-role-monitor/admin.key",
+        "in the image before: /etc/bcm-role-monitor/admin.key; a role monitor's key: remove it, and revoke its "
+        "certificate in cmsh (cert)",
+    ),
+    "role monitor's state of before": (
+        lambda image: image.put("/var/lib/bcm-role-monitor/dgx-01_state.json", b"{}"),
+        "no state of a running system",
+        WARNING,
+        "in the image before: /var/lib/bcm-role-monitor; what the role monitor of one node knows: remove it",
     ),
     "state of ours": (lambda image: image.ours("/run/x", b""), "no state of a running system", FAILED, "/run/x"),
     "time series of before": (

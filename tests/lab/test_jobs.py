@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from bcm_jobstats.simulator.cluster import RELEASES
 from bcm_jobstats.simulator.lab.pod import USER, Pod
@@ -140,6 +141,47 @@ def test_the_product_on_the_head_node(pod: Pod) -> None:
     until(lambda: pod.targets() == targets, 60.0, "Prometheus has the targets again")
     assert pod.call(HEAD, "bcm-jobstats", "drift").returncode == 0
     assert all(row["ok"] for row in json.loads(pod.run(HEAD, "bcm-jobstats", "status", "--json")))
+
+
+def test_the_head_node_reconciles_by_itself_and_serves_the_targets(pod: Pod) -> None:
+    """targets.every and targets.listen: CMDaemon starts the services of head nodes (bcm-facts §3.3, §10)."""
+    site, state = pod.directory / "etc/bcm-jobstats/site.yaml", pod.directory / "var/spool/cmd/state"
+    before = site.read_text()
+    document = yaml.safe_load(before)
+    document["targets"] = {**(document.get("targets") or {}), "every": "10s", "listen": "0.0.0.0:9089"}
+    directory = pod.directory / "cm/shared/apps/jobstats/prometheus-targets"
+    labels = {"job": "node_exporter", "cluster": document.get("cluster", "slurm"), "hostname": "gone-01"}
+    stale = json.dumps([{"targets": ["gone-01:9100"], "labels": labels}])
+
+    count = len(pod.targets())
+
+    def active(*units: str) -> list[str]:
+        return pod.call(HEAD, "systemctl", "is-active", *units).stdout.split()
+
+    def served() -> int:
+        told = pod.call(HEAD, "curl", "--silent", "--fail", "http://master:9089/targets").stdout
+        return len(json.loads(told)) if told else 0
+
+    try:
+        site.write_text(yaml.safe_dump(document))
+        pod.run(HEAD, "bcm-jobstats", "apply", "--yes")
+        until(lambda: active("jobstats-registry.timer", "jobstats-targets-http") == ["active"] * 2, 60.0)
+        until(lambda: served() == count, 60.0, "it serves what is registered")
+        (directory / "gone-01.json").write_text(stale)
+        until(lambda: not (directory / "gone-01.json").exists(), 60.0, "the timer has removed it")
+        state.parent.mkdir(parents=True, exist_ok=True)
+        state.write_text("PASSIVE\n")
+        (directory / "gone-01.json").write_text(stale)
+        pod.run(HEAD, "systemctl", "start", "jobstats-registry-sync")
+        assert (directory / "gone-01.json").exists(), "a passive head does nothing, and that is no failure"
+        assert active("jobstats-registry-sync") == ["inactive"]
+    finally:
+        state.unlink(missing_ok=True)
+        (directory / "gone-01.json").unlink(missing_ok=True)
+        site.write_text(before)
+        pod.run(HEAD, "bcm-jobstats", "apply", "--yes")
+    until(lambda: active("jobstats-registry.timer", "jobstats-targets-http") == ["inactive"] * 2, 60.0)
+    assert not list((pod.directory / "etc/systemd/system").glob("jobstats-*"))
 
 
 def test_sixteen_nodes(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,6 +3,7 @@ the right state, or stops with the cluster as it was; `destroy` leaves no trace.
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -19,7 +20,8 @@ SITES = {
 }
 FLIPPED = [(name, value) for name, values in CHOICES.items() for value in values[1:]]
 SERVICES = {"cgroup_exporter", "jobstats-target", "node_exporter", "nvidia_gpu_exporter"}
-MIXTURES = 8
+MIXTURES = int(os.environ.get("BCM_JOBSTATS_MIXTURES", "4"))
+"""Of unknowns that are tried for each site."""
 
 
 def applied(simulator: Simulator, site: str) -> None:

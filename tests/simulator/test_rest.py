@@ -72,3 +72,17 @@ def test_indent(web: Web) -> None:
 def test_nobody_is_refused(web: Web) -> None:
     assert web.nobody.get("/rest/v1/device")[0] == 401
     assert web.nobody.get("/rest")[0] == 401
+
+
+def test_a_mark_by_the_switch(web: Web) -> None:
+    """Whether there is an ETag is not in the facts."""
+    assert "ETag" not in web.admin.send("GET", "/rest/v1/device")[2]
+    web.cluster.control(op="switch", name="rest_etag", value="present")
+    status, body, headers = web.admin.send("GET", "/rest/v1/device")
+    tag = headers["ETag"]
+    assert status == 200 and body and tag.startswith('"')
+    assert web.admin.send("GET", "/rest/v1/device", If_None_Match=tag)[:2] == (304, b"")
+    assert "ETag" not in web.admin.send("POST", "/json", {"service": "cmdevice", "call": "getDevices"})[2]
+    web.cluster.run("device roles dgx-01; assign login; commit")
+    status, body, headers = web.admin.send("GET", "/rest/v1/device", If_None_Match=tag)
+    assert status == 200 and body and headers["ETag"] != tag

@@ -268,6 +268,30 @@ def test_a_trial_never_stops_what_ran_before(node: Node, port: int) -> None:
     assert node.calls("start") == node.calls("stop") == []
 
 
+AGENT = "bcm-role-monitor"
+
+
+def test_what_the_role_monitor_runs_is_looked_at_and_what_it_does_not_is_no_failure(node: Node, port: int) -> None:
+    """Neither is started: the agent alone says what runs."""
+    node.unit(AGENT)
+    node.unit("runs"), node.unit("rests", "inactive")
+    told = node.run("check", "20", "5", f"kept=runs:{port}:{AGENT}", f"kept=rests:1:{AGENT}")
+    assert told == ["ok runs", f"unchecked rests: {AGENT} does not run it here"]
+    assert node.calls("start") == []
+    node.unit("fails", "failed")
+    assert node.run("check", "20", "5", f"kept=fails:1:{AGENT}")[0] == "fail fails: it failed (exit-code)"
+    assert node.run("check", "20", "5", f"kept=none:1:{AGENT}")[0] == "fail none: there is no unit none.service"
+
+
+def test_nothing_is_said_of_exporters_before_their_role_monitor_has_settled(node: Node) -> None:
+    """It may be about to start what is not running yet."""
+    node.unit(AGENT, seconds=3)
+    node.unit("rests", "inactive")
+    words = (f"kept=rests:1:{AGENT}",)
+    assert node.run("check", "20", "0", *words) == [f"wait rests: {AGENT} has been active for less than 20 s"]
+    assert node.run("check", "20", "0", "last", *words)[0].startswith("fail rests: ")
+
+
 def test_services_with_newer_files_are_stale(node: Node) -> None:
     """Files came now; one service started a minute ago, one is not active, one has no such file."""
     node.program(node.root / "etc/unit", "")

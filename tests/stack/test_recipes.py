@@ -250,7 +250,7 @@ def test_a_grab_leaves_the_cluster_s_key_where_it_is(tmp_path: Path) -> None:
     exclude = stack(tmp_path).recipes["dgx"].exclude
     assert set(exclude) == {"grab", "grabnew"}
     for patterns in exclude.values():
-        assert {"/etc/bcm-role-monitor", "/var/lib/bcm-role-monitor"} <= set(patterns)
+        assert {"/etc/bcm-role-monitor/*.key", "/var/lib/bcm-role-monitor"} <= set(patterns)
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -13,7 +13,8 @@ import pytest
 from bcm_jobstats import data
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.site import load_site
-from bcm_jobstats.stack import Stack, load_definitions, render
+from bcm_jobstats.stack import Stack, agent, load_definitions, render
+from bcm_jobstats.stack.files import LIBRARY, UNITS
 
 ROLES = ("jobstats", "dcgm-exporter", "jobstats-gpu")
 BOTH = "roles: {dcgm-exporter: }\n"
@@ -27,7 +28,7 @@ def stack(tmp_path: Path, text: str = "") -> Stack:
 
 
 def text_of(one: Stack, path: str) -> str:
-    return {file.path: file.content.decode() for file in one.payload(ROLES)}[path]
+    return {file.path: file.content for file in one.payload(ROLES)}[path].decode()
 
 
 def test_roles_and_services(tmp_path: Path) -> None:
@@ -202,3 +203,45 @@ def test_a_node_gets_the_files_of_its_roles_only(tmp_path: Path) -> None:
     }
     assert one.binaries(["dcgm-exporter"]) == (("dcgm-exporter", "/usr/bin/dcgm-exporter"),)
     assert (one.payload([]), one.binaries([])) == ((), ())
+
+
+MONITOR = "enable: {mode: role-monitor}\nroles: {jobstats: , dcgm-exporter: }\n"
+
+
+def test_with_the_role_monitor_an_agent_comes_instead_of_registrations(tmp_path: Path) -> None:
+    """The exporters' units stop with it; hooks and the check of nodes stay as they are."""
+    one, other = stack(tmp_path, MONITOR), stack(tmp_path, BOTH)
+    paths, before = ({file.path for file in each.payload(ROLES)} for each in (one, other))
+    assert paths - before == set(agent.FILES)
+    gone = {f"{UNITS}/{role.target_service}.service" for role in other.roles()}
+    gone |= {f"/etc/bcm-jobstats/targets/{role.name}.json" for role in other.roles()}
+    assert before - paths == {*gone, f"{LIBRARY}/jobstats-target"}
+    for exporter in ("node_exporter", "dcgm-exporter"):
+        unit = f"{UNITS}/{exporter}.service"
+        assert text_of(one, unit).count(f"PartOf={agent.SERVICE}.service\n") == 1
+        assert "generic::" not in text_of(one, unit)
+        assert "PartOf=" not in text_of(other, unit)
+
+
+def test_the_agent_is_the_one_service_that_cmdaemon_knows(tmp_path: Path) -> None:
+    """It is restarted for every file that it or one of its exporters runs with."""
+    one = stack(tmp_path, MONITOR)
+    assert [(role.started, role.carried_by) for role in one.roles()] == [((agent.SERVICE,), "slurmclient")] * 2
+    ((service, files),) = one.files_by_service().items()
+    assert service == agent.SERVICE
+    assert {*agent.FILES, f"{UNITS}/node_exporter.service", f"{UNITS}/dcgm-exporter.service"} <= set(files)
+    assert set(files) <= {file.path for file in one.payload(ROLES)}
+    assert {one.service_of(name) for name in ("node_exporter", "dcgm-exporter")} == {agent.SERVICE}
+    assert not stack(tmp_path, MONITOR + "exporters: {}\n").payload(())
+
+
+def test_the_agent_s_configuration_names_the_heads_and_what_the_site_says(tmp_path: Path) -> None:
+    """Without a cluster it asks `master`; the site's own list goes before what BCM tells."""
+    one = stack(tmp_path, MONITOR + "role_monitor: {check_interval: 2m, share: no}\ntargets: {directory: /srv/x/t}\n")
+    assert "bcm_headnodes" not in json.loads(text_of(one, agent.CONFIG))
+    one.heads = ("bcm-1", "bcm-2")
+    told = json.loads(text_of(one, agent.CONFIG))
+    assert told["bcm_headnodes"] == ["bcm-1", "bcm-2"]
+    assert (told["check_interval"], told["share"], told["prometheus_targets_dir"]) == (120, False, "/srv/x/t")
+    assert [told[name] for name in ("cert_path", "key_path", "ca_path")] == [agent.CERTIFICATE, agent.KEY, agent.CA]
+    assert stack(tmp_path, MONITOR + "role_monitor: {heads: [h.x]}\n").heads == ("h.x",)

@@ -84,6 +84,66 @@ def verify(root: Path, unit: str) -> str:
     return done.stdout + done.stderr + (f"status {done.returncode}" if done.returncode else "")
 
 
+MONITOR, ORDERS = "bcm-role-monitor", "bcm-role-monitor-orders"
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a site in mode role-monitor."""
+    attach = "{attach: {with_role: slurmclient}}"
+    root = tmp_path_factory.mktemp("monitored")
+    (root / "site.yaml").write_text(f"enable: {{mode: role-monitor}}\nroles: {{jobstats: , dcgm-exporter: {attach}}}\n")
+    definitions = load_definitions()
+    stack = Stack(load_site(root / "site.yaml", definitions), definitions)
+    programs = (path for _, path in stack.binaries(ROLES))
+    for file in stack.payload(ROLES):
+        put(root / file.path[1:], file.content, file.mode)
+    for path in (*programs, "/bin/bash", "/usr/bin/systemd-tmpfiles", "/bin/ln", "/bin/rm", "/bin/kill"):
+        put(root / path[1:], b"", 0o755)
+    return root
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", [f"{MONITOR}.service", f"{ORDERS}.path", f"{ORDERS}.service", "node_exporter.service"])
+def test_systemd_has_nothing_against_the_role_monitor(monitored: Path, unit: str) -> None:
+    assert verify(monitored, unit) == ""
+    assert "[Install]" not in (monitored / f"etc/systemd/system/{unit}").read_text().splitlines()
+
+
+@needs_systemd
+@pytest.mark.parametrize(("unit", "most"), [(MONITOR, 14), (ORDERS, 13)])
+def test_the_role_monitor_is_exposed_little(monitored: Path, unit: str, most: int) -> None:
+    path = monitored / f"etc/systemd/system/{unit}.service"
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={most}", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-200:]
+
+
+def test_the_role_monitor_is_not_root_and_root_does_what_is_named(monitored: Path) -> None:
+    agent, orders = keys(monitored, MONITOR), keys(monitored, ORDERS)
+    assert (agent["User"], agent["Group"]) == (["jobstats"], ["jobstats"])
+    assert (orders["User"], orders["SupplementaryGroups"]) == (["root"], ["jobstats"])
+    assert agent["CapabilityBoundingSet"] == orders["CapabilityBoundingSet"] == [""]
+    script = "/usr/lib/bcm-jobstats/role-monitor-orders /run/bcm-role-monitor/orders"
+    exporters = {path.stem for path in monitored.glob("etc/systemd/system/*exporter.service")}
+    assert orders["ExecStart"][0].startswith(f"{script} ")
+    assert set(orders["ExecStart"][0].removeprefix(script).split()) == exporters and len(exporters) == 4
+    path = (monitored / f"etc/systemd/system/{ORDERS}.path").read_text().splitlines()
+    assert "DirectoryNotEmpty=/run/bcm-role-monitor/orders" in path
+    assert agent["RuntimeDirectory"] == ["bcm-role-monitor bcm-role-monitor/orders"]
+    assert all(keys(monitored, name)["PartOf"] == [f"{MONITOR}.service"] for name in exporters)
+
+
+def test_the_role_monitor_writes_where_targets_are_and_waits_for_no_storage(monitored: Path) -> None:
+    told = keys(monitored, MONITOR)
+    assert told["ReadWritePaths"] == ["-/cm/shared/apps/jobstats"]
+    assert "RequiresMountsFor" not in told
+    assert (told["Type"], told["NotifyAccess"], told["Restart"]) == (["notify"], ["main"], ["always"])
+    assert told["ProtectHostname"] == ["no"], "else it would never see that the node was renamed"
+    assert f"{ORDERS}.path" in told["Wants"][0].split() and f"{ORDERS}.path" in told["After"][0].split()
+    assert f"{SWEEP}.timer" in told["Wants"][0].split()
+
+
 def test_every_unit_is_looked_at(tree: Path) -> None:
     assert sorted(path.stem for path in (tree / "etc/systemd/system").glob("*.service")) == UNITS
 

@@ -63,6 +63,23 @@ def _rest_roles(prober: Prober) -> Answer:
     return Answer(UNKNOWN, "no overlay or category gives a node a role")
 
 
+def _rest_etag(prober: Prober) -> Answer:
+    """Asked as the agent on a node does, by its own code."""
+    from bcm_jobstats.node.config import Config
+    from bcm_jobstats.node.heads import Heads
+    from bcm_jobstats.node.tls import Tls
+
+    host, _, port = prober.access.address.rpartition(":")
+    certificate, key = prober.access.credentials
+    config = Config(heads=(host.strip("[]"),), port=int(port), certificate=certificate, key=key, ca=prober.access.ca)
+    heads = Heads(config, Tls(config, lambda what, function: function(), lambda priority, line: None))
+    heads.ask()
+    if not heads.tag:
+        return Answer("absent", "no ETag")
+    heads.ask()
+    return Answer("present" if heads.same else "ignored", heads.tag)
+
+
 def _overlay_calls(prober: Prober) -> Answer:
     from bcm_jobstats.bcm.rest.reading import overlay_service
 
@@ -98,6 +115,7 @@ QUESTIONS: dict[Capability, Question] = {
     doubts.JSON_GENERIC_NAME: _json_generic_name,
     doubts.REST_V2: _rest_v2,
     doubts.REST_ROLES: _rest_roles,
+    doubts.REST_ETAG: _rest_etag,
     doubts.PYTHONCM: _pythoncm,
     doubts.TLS_NAMES: _tls_names,
 }

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Optional
 
-from bcm_jobstats import planning
+from bcm_jobstats import imageplan
 from bcm_jobstats.bcm import heads
 from bcm_jobstats.cli import common
 from bcm_jobstats.cli.image import plan as shown
@@ -82,7 +82,7 @@ def _build(args: argparse.Namespace, where: Deployment, ordered: Order, plan: Pl
         builder.check(image)
     elif not args.yes:
         check_fresh(plan, now)
-    builder.fill(now, planning.image_providers(where, image), image, journal, _progress(args))
+    builder.fill(now, imageplan.image_providers(where, image), image, journal, _progress(args))
     content = contents.of_category(where.stack, where.placed(), where.cluster, ordered.category)
     checks = postchecks.run(image, where.root, where.stack, content)
     if not any(one.state == postchecks.FAILED for one in checks):

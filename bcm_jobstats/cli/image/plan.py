@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bcm_jobstats import planning
+from bcm_jobstats import imageplan
 from bcm_jobstats.cli import common
 from bcm_jobstats.cli.plan import outcome
 from bcm_jobstats.deployment import Deployment
@@ -63,7 +63,7 @@ def tree(where: Deployment, ordered: Order) -> Tree:
 
 def planned(args: argparse.Namespace, where: Deployment, ordered: Order, image: Tree) -> Plan:
     """What would change."""
-    return planning.for_image(where, ordered.category, image, adopt=args.adopt, clone=not ordered.in_place)
+    return imageplan.for_image(where, ordered.category, image, adopt=args.adopt, clone=not ordered.in_place)
 
 
 def show(args: argparse.Namespace, plan: Plan, ordered: Order) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bcm_jobstats import planning
+from bcm_jobstats import imageplan
 from bcm_jobstats.cli import common
 from bcm_jobstats.cli.image import plan as shown
 from bcm_jobstats.errors import ExitStatus
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     nodes = [node.name for node in where.cluster.nodes.values() if node.category == args.category and not node.is_head]
     texts = {
         recipe_text.CMSH: recipe_text.cmsh_text(ordered, sorted(nodes)),
-        recipe_text.SHELL: recipe_text.shell_text(ordered, plan, planning.image_providers(where, image), image.shown),
+        recipe_text.SHELL: recipe_text.shell_text(ordered, plan, imageplan.image_providers(where, image), image.shown),
     }
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,268 @@
+"""What an agent takes from the others' list, and what it asks BCM for itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, Optional, TypeVar
+
+import pytest
+
+from bcm_jobstats.node.asking import BcmRoles
+from bcm_jobstats.node.ports import StorageLost, Unknown
+from bcm_jobstats.node.sharing import FOLDER
+from tests.bcm.https import Server, serving, text
+from tests.node import tlshead
+from tests.node.tlshead import config, directly, listed, port, says
+
+T = TypeVar("T")
+INTERVAL = 60.0
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tlshead.prepare(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def listening(files: Path) -> Iterator[Server]:
+    with serving(files) as server:
+        yield server
+
+
+class World:
+    """Agents of one cluster: one head node, one storage, one clock."""
+
+    def __init__(self, files: Path, folder: Path, server: Server) -> None:
+        self.files, self.folder, self.server = files, folder, server
+        self.now = 1_800_000_000.0
+        self.slept = 0.0
+        self.tell(a=["slurmclient"], b=[])
+
+    def tell(self, **roles: list[str]) -> None:
+        """BCM's list from now on."""
+        self.server.says(says(listed(**roles)))
+
+    @property
+    def asked(self) -> int:
+        """How often BCM was asked since this was last looked at."""
+        count = len(self.server.asked)
+        self.server.asked.clear()
+        return count
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept += seconds
+
+    def agent(self, run: Any = directly, **more: Any) -> BcmRoles:
+        more = {"share": True, "check_interval": INTERVAL, "targets": self.folder / "targets", **more}
+        settings = config(self.files, port(self.server), **more)
+        return BcmRoles(settings, run, lambda: self.now, self.sleep)
+
+    def running(self, count: int, host: str = "a", known: bool = True) -> list[BcmRoles]:
+        """Agents that asked before."""
+        agents = [self.agent() for _ in range(count)]
+        for agent in agents:
+            assert agent.has(host, None) is known
+        assert self.asked == count
+        return agents
+
+    def lists(self) -> list[Path]:
+        return sorted((self.folder / FOLDER).glob("*.json"))
+
+
+@pytest.fixture
+def world(files: Path, tmp_path: Path, listening: Server) -> World:
+    (tmp_path / FOLDER).mkdir()
+    return World(files, tmp_path, listening)
+
+
+def test_who_knows_nothing_asks_bcm(world: World) -> None:
+    for host, has in (("a", True), ("b", False)):
+        assert world.agent().has(host, None) is has
+        assert world.asked == 1
+
+
+def test_one_asks_for_all(world: World) -> None:
+    agents = world.running(20)
+    for _ in range(3):
+        world.now += INTERVAL
+        assert all(agent.has("a", True) for agent in agents)
+        assert world.asked == 1
+
+
+def test_a_list_is_not_gone_by_for_longer_than_a_tenth_of_the_interval(world: World) -> None:
+    agents = world.running(2)
+    agents[0].has("a", True)
+    world.now += INTERVAL / 10
+    agents[1].has("a", True)
+    assert world.asked == 2
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_change_is_bcms_own_answer(world: World, has: bool) -> None:
+    """The list says so, and BCM is asked all the same."""
+    agents = world.running(3)
+    world.tell(a=["slurmclient"] if has else [], b=[])
+    assert [agent.has("a", not has) for agent in agents] == [has] * 3
+    assert world.asked == 3
+
+
+def test_a_forged_list_changes_nothing(world: World) -> None:
+    agents = world.running(2)
+    agents[0].has("a", True)
+    (file,) = world.lists()
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({**told, "with": [], "without": ["a", "b"]}))
+    assert agents[1].has("a", True) is True
+    assert world.asked == 2
+
+
+def test_who_is_not_in_the_list_asks_bcm(world: World) -> None:
+    agents = world.running(2)
+    agents[0].has("a", True)
+    world.tell(a=["slurmclient"], b=[], c=["slurmclient"])
+    assert agents[1].has("c", True) is True
+    assert world.asked == 1
+
+
+def test_nobody_is_told_of_a_node_that_is_listed_twice(world: World) -> None:
+    agents = world.running(2)
+    twice = [*listed(a=["slurmclient"]), {"hostname": "A.x"}]
+    world.server.says(says(twice))
+    for agent in agents:
+        with pytest.raises(Unknown, match="twice"):
+            agent.has("a", True)
+
+
+def test_bcms_silence_is_everybodys(world: World) -> None:
+    """Who asked for all lets go: the next one tries at once, and nobody goes by a list that is old."""
+    agents = world.running(3)
+    agents[0].has("a", True)
+    world.now += INTERVAL
+    world.server.says(text(b"", 503))
+    for agent in agents:
+        with pytest.raises(Unknown, match="HTTP status 503"):
+            agent.has("a", True)
+    assert world.asked == 3 and world.slept == 0
+    assert [file.suffix for file in (world.folder / FOLDER).iterdir()] == [".json"]
+
+
+def test_who_waits_in_vain_asks_bcm(world: World) -> None:
+    (agent,) = world.running(1)
+    agent.has("a", True)
+    (file,) = world.lists()
+    file.unlink()
+    lock = file.with_suffix(".lock")
+    lock.touch()
+    os.utime(lock, (world.now, world.now))
+    assert world.asked == 1
+    assert agent.has("a", True) is True
+    assert world.slept == 3.0 and world.asked == 1
+    assert lock.exists(), "it is another one's"
+
+
+def test_nobody_waits_so_long_that_the_last_answer_gets_older_than_the_interval(world: World) -> None:
+    (agent,) = world.running(1)
+    agent.has("a", True)
+    (file,) = world.lists()
+    world.now += INTERVAL - 1
+    lock = file.with_suffix(".lock")
+    lock.touch()
+    os.utime(lock, (world.now, world.now))
+    assert agent.has("a", True) is True
+    assert world.slept == 1.0
+
+
+def test_another_ones_answer_is_as_old_as_its_question(world: World) -> None:
+    agents = world.running(2)
+    world.now += 30
+    agents[0].has("a", True)
+    world.now += 4
+    agents[1].has("a", True)
+    assert world.asked == 1
+    (file,) = world.lists()
+    world.now += INTERVAL - 4 - 2
+    lock = file.with_suffix(".lock")
+    lock.touch()
+    os.utime(lock, (world.now, world.now))
+    assert agents[1].has("a", True) is True
+    assert world.slept == 2.0
+
+
+def test_without_sharing_nothing_is_written_and_bcm_is_asked_each_time(world: World) -> None:
+    agent = world.agent(share=False)
+    for known in (None, True, True):
+        assert agent.has("a", known) is True
+        assert world.asked == 1
+    assert list((world.folder / FOLDER).iterdir()) == []
+
+
+@pytest.mark.parametrize("hanging", ["hangs", "away", "read-only"])
+def test_bcm_is_asked_while_storage_is_out_of_order(world: World, hanging: str) -> None:
+    agents, broken = world.running(2), [False]
+
+    def run(what: str, function: Callable[[], T]) -> T:
+        if broken[0] and hanging == "hangs":
+            raise StorageLost(what, "does not answer")
+        return function()
+
+    agent = world.agent(run)
+    agent.has("a", None)
+    broken[0] = True
+    if hanging == "away":
+        (world.folder / FOLDER).rename(world.folder / "gone")
+        world.folder = world.folder / "gone"
+    elif hanging == "read-only":
+        (world.folder / FOLDER).rmdir()
+        (world.folder / FOLDER).touch()
+    assert world.asked == 1
+    for _ in range(2):
+        assert agent.has("a", True) is True
+    assert world.asked == (1 if hanging == "away" else 2)
+    assert agents
+
+
+def test_ten_minutes_of_forty_agents_with_changes_and_faults(world: World) -> None:
+    """What an agent is told is what BCM said less than an interval before the end of its question, or nothing."""
+    chance = random.Random(7)
+    hosts = [f"n{number}" for number in range(40)]
+    agents = {host: world.agent() for host in hosts}
+    known: dict[str, Optional[bool]] = dict.fromkeys(hosts)
+    due = {host: world.now + chance.uniform(0, INTERVAL) for host in hosts}
+    has, changed, down = dict.fromkeys(hosts, True), dict.fromkeys(hosts, 0.0), False
+    ends, asked = world.now + 600, 0
+
+    def tell() -> None:
+        roles = {host: ["slurmclient"] if has[host] else [] for host in hosts}
+        world.server.says(text(b"", 503) if down else says(listed(**roles)))
+
+    tell()
+    while world.now < ends:
+        host = min(due, key=due.__getitem__)
+        world.now = max(world.now, due[host])
+        event = chance.random()
+        if event < 0.02:
+            flipped = chance.choice(hosts)
+            has[flipped], changed[flipped] = not has[flipped], world.now
+        elif event < 0.03:
+            down = not down
+        elif event < 0.04:
+            for file in world.lists():
+                file.write_bytes(os.urandom(50))
+        if event < 0.03:
+            asked += world.asked
+            tell()
+        try:
+            told = agents[host].has(host, known[host])
+        except Unknown:
+            assert down
+        else:
+            # what is told is so now, or was so until less than an interval ago
+            assert told is has[host] or world.now - changed[host] < INTERVAL
+            known[host] = told
+        due[host] = world.now + chance.uniform(0.75, 0.9) * INTERVAL
+    assert asked + world.asked < 600 / INTERVAL * len(hosts)
