@@ -16,10 +16,10 @@ from bcm_jobstats.enable.providers import overlay_provider, producer_provider, r
 from bcm_jobstats.enable.resources import desired as enablement
 from bcm_jobstats.imaging import contents, excludelist, payload, updates
 from bcm_jobstats.imaging.manifest import Manifest
-from bcm_jobstats.imaging.trees import Tree, TreeProvider
+from bcm_jobstats.imaging.trees import Tree
 from bcm_jobstats.imaging.update import UpdateProvider
 from bcm_jobstats.monitoring import discovery
-from bcm_jobstats.monitoring.providers import FormerTargetsProvider, TargetsProvider
+from bcm_jobstats.monitoring.providers import FolderProvider, FormerTargetsProvider, TargetsProvider
 from bcm_jobstats.plan import planner
 from bcm_jobstats.plan.model import Plan
 from bcm_jobstats.plan.resource import Former, Provider, Resource
@@ -49,7 +49,7 @@ def providers(where: Deployment, *, destroy: bool = False) -> list[Provider]:
         HeadFileProvider(35, 15, bcm, cluster, where.root, there=where.other_head, of=headfiles.UNITS),
         producer_provider(55, 3, bcm, where.producers),
         imageplan.shared_hooks(where),
-        TreeProvider(payload.DIRECTORY, 10, 100, [shared], types=("directory",)),
+        FolderProvider(payload.DIRECTORY, 10, 100, [shared], types=("directory",)),
         *slurm.providers(bcm, cluster, where.root, where.originals),
     ]
 
@@ -72,12 +72,12 @@ def desired(where: Deployment) -> list[Resource]:
     resources += updates.as_recorded(shared, held)
     if where.bcm.name == CMSH:
         resources += excludelist.desired(where.stack, where.cluster, _agents(where))
-    resources += headfiles.desired(where.stack, where.heads)
+    resources += headfiles.desired(where.stack, where.heads, where.root)
     resources += slurm.desired(where.stack.site, where.cluster, where.root)
     if where.stack.site.bcm.metrics and where.bcm.writes:
         resources += metrics.desired(placed, where.cluster, generic=where.mode != SERVICES)
     generic = where.mode == GENERIC_ROLE
-    resources += headunits.desired(where.stack.site, where.heads, generic=generic)
+    resources += headunits.desired(where.stack.site, heads.names(where.cluster), generic=generic)
     if where.stack.monitored:
         return resources + _agents(where)
     return resources + enablement(where.stack.site, placed, where.cluster, generic=generic)
@@ -100,11 +100,13 @@ def for_apply(where: Deployment, *, adopt: bool = False) -> Plan:
     placed = where.placed()
     return replace(
         plan,
+        changes=monitor.stopped_first(plan.changes),
         notes=(
             *places.notes(where.cluster, placed),
             *monitor.notes(where.stack, placed, where.wanted, where.cluster, where.root),
             *headfiles.notes(where.stack, where.cluster, where.heads),
             *discovery.notes(where.stack.site, len({node.name for one in placed for node in one.nodes})),
+            *monitor.left(where.root, where.cluster, plan.changes),
             *_by_hand(where, plan),
             *heads.notes(where.root),
             *slurm.notes(plan),
@@ -135,7 +137,7 @@ def for_destroy(where: Deployment) -> Plan:
         *missing,
         *unreached,
         *_rolled_out_note(where),
-        *monitor.left(where.root),
+        *monitor.left(where.root, where.cluster, plan.changes, destroyed=True),
         *_exclude_lists_note(where),
     )
     return replace(plan, purpose="destroy", notes=notes, about=imageplan.about(where))
@@ -155,8 +157,9 @@ def for_rollback(where: Deployment, number: Optional[int], *, adopt: bool = Fals
         plan = planner.towards(kinds, {**targets, **registered}, adopt=adopt)
     last = max(generation.number for generation in where.generations.all())
     about = imageplan.about(where, generation=str(number or last), adopt="yes" if adopt else "no")
-    notes = (*slurm.notes(plan), *_sync_note(plan))
-    return replace(plan, purpose="rollback", notes=notes, problems=tuple(_still_linked(where, plan)), about=about)
+    notes = (*slurm.notes(plan), *_sync_note(plan), *monitor.left(where.root, where.cluster, plan.changes))
+    changes, problems = monitor.stopped_first(plan.changes), tuple(_still_linked(where, plan))
+    return replace(plan, purpose="rollback", changes=changes, notes=notes, problems=problems, about=about)
 
 
 def _still_linked(where: Deployment, plan: Plan) -> Iterator[str]:

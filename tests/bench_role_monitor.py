@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, TypeVar
 
+from bcm_jobstats.node.agent import LATEST, SOONEST
 from bcm_jobstats.node.asking import BcmRoles
 from bcm_jobstats.node.config import Config
 from bcm_jobstats.node.devices import Devices
@@ -32,7 +33,7 @@ from bcm_jobstats.node.heads import PATH, Heads
 from bcm_jobstats.simulator import Simulator, pki
 from tests.harness import cluster, cmsh
 
-NODES, INTERVAL, MINUTES = 1000, 60.0, 2
+NODES, INTERVAL, MINUTES = 1000, 60.0, 5
 SEEDS = 200
 """Questions of the seed that are asked; its 2,000 a minute are computed from them."""
 TARGET = ">= 10 x fewer bytes and records"
@@ -105,11 +106,14 @@ class Agents:
         self.now = self.since = time.time()
         hosts = [name for name in _devices(simulator, meter) if name.startswith("dgx-")]
         assert len(hosts) == NODES
-        self.agents = {host: BcmRoles(config, _directly, lambda: self.now, self._sleep) for host in hosts}
+        self._chance = random.Random(1)
+        self.agents = {host: self._agent(config) for host in hosts}
         self.known: dict[str, Optional[bool]] = dict.fromkeys(hosts)
         self.changed: dict[str, float] = {}
-        self._chance = random.Random(1)
         self._due: list[tuple[float, str]] = []
+
+    def _agent(self, config: Config) -> BcmRoles:
+        return BcmRoles(config, _directly, lambda: self.now, self._sleep, chance=self._chance.uniform)
 
     def start(self) -> None:
         """Everybody's first question, within half an interval."""
@@ -129,7 +133,7 @@ class Agents:
             known = self.agents[host].has(host, self.known[host])
             if known is not self.known[host]:
                 self.known[host], self.changed[host] = known, self.now
-            heapq.heappush(self._due, (self.now + self._chance.uniform(0.75, 0.9) * INTERVAL, host))
+            heapq.heappush(self._due, (self.now + self._chance.uniform(SOONEST, LATEST) * INTERVAL, host))
         self.now = end
 
     def _sleep(self, seconds: float) -> None:

@@ -116,7 +116,7 @@ def test_target_files_of_an_administrator_are_left_alone(simulator: Simulator) -
 
 def _ours(host: str) -> str:
     labels = {"job": "node_exporter", "cluster": "slurm", "hostname": host}
-    return json.dumps([{"targets": [f"{host}:9100"], "labels": labels}])
+    return json.dumps([{"targets": [f"{host}:9100"], "labels": labels}], indent=2) + "\n"  # as nodes write it
 
 
 def test_a_role_on_a_single_node_is_found_when_the_site_no_longer_wants_it(simulator: Simulator) -> None:

@@ -11,6 +11,8 @@ from bcm_jobstats.errors import JobstatsError
 
 SEQUENCE, VERSION, UTC_TIME = 0x30, 0xA0, 0x17
 FORMATS = {UTC_TIME: "%y%m%d%H%M%SZ", 0x18: "%Y%m%d%H%M%SZ"}
+SOON = 30
+"""A certificate that ends within so many days is told."""
 BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 

@@ -15,8 +15,6 @@ from bcm_jobstats.slurm.findings import ERROR, WARNING, Finding
 from bcm_jobstats.stack import agent
 
 OURS = "etc/bcm-jobstats/*.pem"
-DAYS = 30
-"""A certificate that ends within so many days is told."""
 
 
 def findings(root: Path, access: Access) -> Iterator[Finding]:
@@ -40,7 +38,7 @@ def _ends(path: Path, purpose: str) -> Iterator[Finding]:
         return
     if left < 0:
         yield Finding(ERROR, str(path), "ended: whoever uses it is refused by BCM", _renewal(purpose))
-    elif left < DAYS:
+    elif left < validity.SOON:
         yield Finding(WARNING, str(path), f"ends in {left} day{'s' * (left != 1)}", _renewal(purpose))
 
 

@@ -5,11 +5,14 @@ everything. Needs an administrator's certificate itself, once.
 
 That for role-monitor is for the agents on the nodes (enable.mode role-monitor): it reads devices and nothing else, and
 lies on shared storage, where their user alone can read its key. The agents take a new one without a restart.
+
+With --force the certificate before stays valid until its end; where its key may be known to others, revoke it.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -27,6 +30,7 @@ from bcm_jobstats.stack import agent
 
 OWN = "/etc/bcm-jobstats"
 CA = PurePosixPath(agent.CA).name
+OLD = "The certificate before stays valid until its end: to end it now, revoke it in cmsh (cert)."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,57 +58,80 @@ def run(args: argparse.Namespace) -> ExitStatus:
     site = where.stack.site
     slurm = bool(resources.asked(site))
     made = certificate.wanted(args.purpose, args.days, folder, two_heads=two, metrics=site.bcm.metrics, slurm=slurm)
+    if monitor:
+        names = [PurePosixPath(path).name for path in (made.certificate, made.key)]
+        handover.check_ours(where.root / folder.lstrip("/"), names, CA)
     if args.print:
-        script = certificate.script(made, certificate.profiles(cmsh, timeout))
-        before, after = _around(made, site) if monitor else ([], [])
+        before, after, there = _around(made, site) if monitor else ([], [], made)
+        script = certificate.script(there, certificate.profiles(cmsh, timeout))
         common.put(args, {"commands": script}, "\n".join([*before, "cmsh <<'END'", *script, "END", *after]))
         return ExitStatus.OK
     key = where.root / made.key.lstrip("/")
-    if key.exists() and not args.force:
+    replaced = key.exists()
+    if replaced and not args.force:
         raise JobstatsError(str(key), "is there already", "Use it, or make a new one with: certificate --force")
     heads.require_active(where.root, cluster)
     if monitor:
-        return _for_agents(args, where, made)
+        _for_agents(args, where, made)
+    else:
+        _for_heads(args, where, made, two_heads=two)
+    if replaced:
+        common.say(args, OLD)
+    return ExitStatus.OK
+
+
+def _for_heads(args: argparse.Namespace, where: Deployment, made: certificate.Wanted, *, two_heads: bool) -> None:
+    """Make it where this head node's own files are."""
+    cmsh, timeout = process.find(where.root), where.access.timeout
     certificate.create(cmsh, timeout, made, where.root, force=args.force)
     document = {"profile": made.profile, "tokens": made.tokens, "certificate": made.certificate, "key": made.key}
     text = f"bcm:\n  certificate: {made.certificate}\n  key: {made.key}"
     common.say(args, f"Made, with {len(made.tokens)} rights, for {made.days} days. For the site file:")
     common.put(args, document, text)
-    if two:
+    if two_heads:
         common.say(args, "The other head node needs both files too: nothing copies a head's own files.")
-    return ExitStatus.OK
 
 
-def _for_agents(args: argparse.Namespace, where: Deployment, made: certificate.Wanted) -> ExitStatus:
+def _for_agents(args: argparse.Namespace, where: Deployment, made: certificate.Wanted) -> None:
     """Make it in a folder of root's and hand it over."""
     folder, user, ca = PurePosixPath(made.key).parent, where.stack.site.user, where.access.ca
     if not ca.is_file():
         raise JobstatsError(str(ca), "is not there, so that agents could not tell BCM from another", "Set bcm.ca.")
-    with handover.workshop(where.root / str(folder).lstrip("/")) as shop:
-        shown = folder.parent / shop.name
-        names = {path: PurePosixPath(path).name for path in (made.certificate, made.key)}
-        there = replace(made, certificate=f"{shown}/{names[made.certificate]}", key=f"{shown}/{names[made.key]}")
+    into = where.root / str(folder).lstrip("/")
+    with handover.workshop(into) as shop:
+        there = _in(folder.parent / shop.name, made)
         certificate.create(process.find(where.root), where.access.timeout, there, where.root, force=args.force)
         shutil.copyfile(ca, shop / CA)
-        files = {shop / CA: handover.MODE, shop / names[made.key]: handover.KEY_MODE}
-        handover.hand_over(
-            {**files, shop / names[made.certificate]: handover.MODE},
-            where.root / str(folder).lstrip("/"),
-            user.uid,
-        )
+        key, own = (shop / PurePosixPath(path).name for path in (made.key, made.certificate))
+        handover.hand_over(key, [shop / CA, own], into, user.uid)
     document = {"profile": made.profile, "tokens": made.tokens, "certificate": made.certificate, "key": made.key}
     common.put(args, {**document, "ca": f"{folder}/{CA}"}, f"{made.certificate}\n{made.key}\n{folder}/{CA}")
     common.say(args, f"Made, with {len(made.tokens)} right, for {made.days} days, for user {user.name} on the nodes.")
     if str(folder) != agent.CERTIFICATES:
         common.say(args, f"The agents look for it in {agent.CERTIFICATES}: move the folder there.")
-    return ExitStatus.OK
 
 
-def _around(made: certificate.Wanted, site: Site) -> tuple[list[str], list[str]]:
-    """What a shell does before and after cmsh for a certificate of agents."""
-    folder, user = PurePosixPath(made.key).parent, site.user
-    after = [f"cp {site.bcm.ca} {folder}/{CA}", f"chmod 600 {made.key}", f"chown -R {user.uid}:{user.uid} {folder}"]
-    return [f"install -d -m 0700 {folder}"], after
+def _in(shop: PurePosixPath, made: certificate.Wanted) -> certificate.Wanted:
+    """The same with its files in another folder."""
+    names = [PurePosixPath(path).name for path in (made.certificate, made.key)]
+    return replace(made, certificate=f"{shop}/{names[0]}", key=f"{shop}/{names[1]}")
+
+
+def _around(made: certificate.Wanted, site: Site) -> tuple[list[str], list[str], certificate.Wanted]:
+    """What a shell does before and after cmsh for a certificate of agents, and what cmsh makes: in a folder of root's
+    alone, as hand_over has it."""
+    folder, user = PurePosixPath(made.key).parent, site.user.uid
+    shop = folder.parent / f"{handover.MADE_BESIDE.format(name=folder.name)}by-hand"
+    there = _in(shop, made)
+    after = [
+        ["install", "-d", "-m", "0750", "-o", "0", "-g", str(user), str(folder)],
+        ["install", "-m", "0644", site.bcm.ca, f"{folder}/{CA}"],
+        ["install", "-m", "0644", there.certificate, made.certificate],
+        ["install", "-m", "0600", "-o", str(user), "-g", str(user), there.key, made.key],
+        ["rm", "-r", str(shop)],
+    ]
+    before = [["mkdir", "-p", str(folder.parent)], ["mkdir", "-m", "0700", str(shop)]]
+    return [shlex.join(words) for words in before], [shlex.join(words) for words in after], there
 
 
 def _folder(given: str) -> str:

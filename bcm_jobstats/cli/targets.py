@@ -7,11 +7,14 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from bcm_jobstats.cli import common
 from bcm_jobstats.errors import ExitStatus, printable
 from bcm_jobstats.monitoring.discovery import LISTEN, PATH
+from bcm_jobstats.monitoring.registry import files_if_any
 from bcm_jobstats.monitoring.targets import Registration
+from bcm_jobstats.site import Site
 
 ACTIONS = {
     "list": "every target file: its node, role and state (ok, damaged, stale, foreign, of another cluster)",
@@ -41,8 +44,10 @@ def _list(args: argparse.Namespace) -> ExitStatus:
 
 def _sync(args: argparse.Namespace) -> ExitStatus:
     where = common.deployment(args)
+    # Before BCM is asked: a node that gets the role and registers in between would be taken for one without.
+    files = files_if_any(_directory(args, where.stack.site))
     with common.exclusively(where):
-        wrong = where.targets.sync(where.cluster)
+        wrong = where.targets.sync(where.cluster, files)
         compacted = where.targets.compacted()
     if compacted:
         common.say(args, f"{where.targets.compact} is new.")
@@ -65,9 +70,14 @@ def _serve(args: argparse.Namespace) -> ExitStatus:
     from bcm_jobstats.monitoring.serve import serve
 
     site = common.deployment(args).stack.site
-    directory = args.root / site.targets.directory.lstrip("/")
-    serve(directory, args.listen or site.targets.listen or LISTEN)
+    serve(_directory(args, site), args.listen or site.targets.listen or LISTEN)
     return ExitStatus.OK
+
+
+def _directory(args: argparse.Namespace, site: Site) -> Path:
+    """The targets directory on this machine; no cluster is needed for it."""
+    directory: Path = args.root / site.targets.directory.lstrip("/")
+    return directory
 
 
 def _print(args: argparse.Namespace, found: Sequence[Registration], nothing: str) -> ExitStatus:

@@ -57,15 +57,21 @@ RELOAD = "cd /etc/.. ; if [ -d run/systemd/system ] ; then systemctl daemon-relo
 """For a shell on a head; where no systemd runs (a simulated head that is a directory tree) there is nothing to tell."""
 
 
-def desired(stack: Stack, reached: Collection[str]) -> Iterator[Resource]:
+def desired(stack: Stack, reached: Collection[str], root: Path) -> Iterator[Resource]:
     """Every command and unit on every head node that is reached."""
-    wanted = {UNITS.name: headunits.files(stack)}
+    wanted = {UNITS.name: headunits.files(stack, _on_heads(stack.site.origin.file, root))}
     if stack.site.bcm.commands and stack.roles():
         wanted[COMMANDS.name] = commands.files(stack)
     for head in reached:
         for kind, files in wanted.items():
             for name, content in files.items():
                 yield Resource(kind, f"{head}/{name}", {"content": content})
+
+
+def _on_heads(site_file: str, root: Path) -> str:
+    """The path of the site file as a head node knows it."""
+    path, top = Path(site_file).absolute(), root.absolute()
+    return str("/" / path.relative_to(top)) if path.is_relative_to(top) else str(path)
 
 
 def notes(stack: Stack, cluster: Cluster, reached: Collection[str]) -> Iterator[str]:

@@ -20,6 +20,8 @@ ROLE_NAME = "generic::jobstats-head"
 REGISTRY, HTTP = "jobstats-registry", "jobstats-targets-http"
 FOLDER = "etc/systemd/system"
 """Below the root of a head node."""
+SITE_FILE = "/etc/bcm-jobstats/site.yaml"
+"""The site file that bcm-jobstats takes unless told."""
 MARKED = f"# {render.HEADER}"
 PRIORITY = 500
 
@@ -29,8 +31,8 @@ def services(site: Site) -> tuple[str, ...]:
     return (REGISTRY,) * (site.targets.every is not None) + (HTTP,) * (site.targets.listen is not None)
 
 
-def files(stack: Stack) -> Mapping[str, str]:
-    """File name -> content of every unit that a head node gets."""
+def files(stack: Stack, site_file: str = SITE_FILE) -> Mapping[str, str]:
+    """File name -> content of every unit that a head node gets; `site_file` is the site file's path on heads."""
     targets = stack.site.targets
     names: list[str] = []
     if targets.every is not None:
@@ -38,7 +40,8 @@ def files(stack: Stack) -> Mapping[str, str]:
     if targets.listen is not None:
         names.append(f"{HTTP}.service")
     seconds = int(targets.every.seconds) if targets.every else 0
-    values = {"name": REGISTRY, "every": seconds, "listen": targets.listen}
+    site = site_file if site_file != SITE_FILE else ""
+    values = {"name": REGISTRY, "every": seconds, "listen": targets.listen, "site": site}
     folder = data.path("overlays") / "templates"
     return {name: render.unit(f"{name}.j2", folder, values).decode() for name in names}
 
@@ -54,7 +57,8 @@ def restarted(name: str) -> bool:
 
 
 def desired(site: Site, heads: Collection[str], *, generic: bool) -> Iterator[Resource]:
-    """What has CMDaemon start them: a role on all head nodes, or (`generic` false) services of the `heads`."""
+    """What has CMDaemon start them: a role on all head nodes, or (`generic` false) services of the `heads`, which are
+    all of them: one that is down keeps its services, and its units follow."""
     wanted = services(site)
     if not wanted:
         return

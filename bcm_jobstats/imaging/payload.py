@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.enable.places import Placement
-from bcm_jobstats.imaging import contents
+from bcm_jobstats.imaging import contents, elf
 from bcm_jobstats.imaging.contents import Content
 from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.supplied import Supplied
 from bcm_jobstats.imaging.trees import DEFAULT_MANIFEST, MANAGED, Tree, directory_state, file_state, link_state
 from bcm_jobstats.plan.resource import Resource
-from bcm_jobstats.stack import PayloadFile, Program, Stack
+from bcm_jobstats.stack import PayloadFile, Program, Stack, agent
 
 Wanted = Mapping[str, Content]
 """Software image -> what it is to hold."""
@@ -105,6 +106,8 @@ def problems(stack: Stack, wanted: Wanted, cluster: Cluster, root: Path, supplie
 def problems_of_image(stack: Stack, tree: Tree, content: Content, supplied: Supplied) -> Iterator[str]:
     """What is missing in one image, and what is wrong with the artifacts for it."""
     yield from _user_taken(stack, tree.name, tree.root)
+    if stack.monitored and content.roles:
+        yield from _python(tree)
     wanted = programs(stack, content)
     yield from supplied.problems(tree, wanted)
     brought = {program.exporter.name for program in wanted if program.exporter}
@@ -116,6 +119,22 @@ def problems_of_image(stack: Stack, tree: Tree, content: Content, supplied: Supp
                 f"  Install it in the image, name it under artifacts in the site file, or set "
                 f"exporters.{exporter}.binary or .enabled there."
             )
+
+
+def _python(tree: Tree) -> Iterator[str]:
+    """Why the role monitor could not run in an image. One without programs of its own, as a simulated one, has none."""
+    if elf.of_tree(tree.root) is None:
+        return
+    found = elf.inside(tree.root, agent.PYTHON)
+    version = re.search(r"python(\d+)\.(\d+)$", found.name) if found else None
+    old = version is not None and (int(version[1]), int(version[2])) < agent.LEAST
+    if found is None or old:
+        least = ".".join(map(str, agent.LEAST))
+        yield (
+            f"software image {tree.name}: {agent.PYTHON} is {found.name if found else 'not there'}\n"
+            f"  The role monitor needs Python {least} or later there: install it in the image, or choose another "
+            "enable.mode in the site file."
+        )
 
 
 def _user_taken(stack: Stack, image: str, tree: Path) -> Iterator[str]:

@@ -121,13 +121,17 @@ class TreeProvider:
         target = tree.locate(path)
         target.with_name(f".{target.name}.bcm-jobstats").unlink(missing_ok=True)
         if before["type"] == "directory":
-            if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+            if target.is_dir() and not target.is_symlink() and self.removable(target):
                 target.rmdir()
         elif target.is_symlink() or target.is_file():
             target.unlink()
         self._strike_off(Manifest(tree.root, tree.manifest), path)
         kept = _look(target, None)
         return {**kept, MANAGED: False} if kept else None
+
+    def removable(self, folder: Path) -> bool:
+        """Whether nobody needs a folder of ours that nothing wants any more."""
+        return not any(folder.iterdir())
 
     def commands(self, name: str, before: Optional[State], after: Optional[State]) -> list[str]:
         """See Provider."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bcm_jobstats.bcm.entities import Cluster
-from bcm_jobstats.monitoring.registry import TargetFile, addresses, target_files, within
-from bcm_jobstats.monitoring.targets import DAMAGED, FOREIGN, OF, OK, STALE, Registration, Targets
+from bcm_jobstats.monitoring.ownership import FOREIGN, OF, key
+from bcm_jobstats.monitoring.registry import NoDirectory, TargetFile, addresses, target_files, within
+from bcm_jobstats.monitoring.targets import COMPACT, DAMAGED, OK, STALE, Registration, Targets
 
 SYNC = "bcm-jobstats targets sync"
 LEFT_OVER = 300.0
 """Seconds after which an unfinished file is a leftover: a node needs less than one, and a hanging server minutes."""
+BY_HAND = "Mend or remove it by hand: no node of this cluster wrote it."
 SHARED_LISTS = "roles-"
 """How the lists begin that agents share in the staging folder (enable.mode role-monitor): they stay there."""
 OTHERS_READ, OTHERS_WRITE = stat.S_IROTH, stat.S_IWOTH
@@ -35,18 +37,23 @@ class Finding:
 
 
 def findings(targets: Targets, cluster: Cluster, now: float) -> list[Finding]:
-    """Everything that is wrong; `now` is the time by the clock. Raises StorageHangs."""
-    if not within(targets.directory, targets.directory.is_dir):
+    """Everything that is wrong; `now` is the time by the clock. Raises NotListed, StorageHangs."""
+    try:
+        files = target_files(targets.directory)
+    except NoDirectory:
         remedy = "Is shared storage mounted? `bcm-jobstats apply` makes the directory."
         return [Finding("directory", str(targets.directory), "there is no such directory", remedy)]
-    files = target_files(targets.directory)
     judged = targets.judged(files, cluster)
     ours_first = [file for _, file in sorted(zip(judged, files), key=lambda pair: pair[0].state not in {OK, DAMAGED})]
-    folders = within(targets.directory, lambda: [*_folders(targets), *_leftovers(targets.staging, now)])
+    folders = within(
+        targets.directory, lambda: [*_folders(targets), *_leftovers(targets.staging, now), *_one_file(targets)]
+    )
+    carriers = targets.carriers(cluster)
+    registered = [one for file, one in zip(files, judged) if targets.ownership.named(file) and one.state != STALE]
     return [
         *folders,
-        *(finding for file, one in zip(files, judged) for finding in _of_file(file, one, targets, cluster)),
-        *_missing(targets, cluster, judged),
+        *(finding for file, one in zip(files, judged) for finding in _of_file(file, one, targets, carriers)),
+        *_missing(targets, cluster, carriers, registered),
         *_shared_addresses(ours_first),
     ]
 
@@ -80,9 +87,23 @@ def _leftovers(staging: Path, now: float) -> Iterator[Finding]:
             yield Finding("leftover", str(path), cause, f"rm {path}")
 
 
-def _of_file(file: TargetFile, judged: Registration, targets: Targets, cluster: Cluster) -> Iterator[Finding]:
+def _one_file(targets: Targets) -> Iterator[Finding]:
+    read, path = targets.stack.site.targets.read, targets.compact
+    if read != COMPACT and path.exists():
+        cause = f"targets.read is {read}, and Prometheus still reads this when its configuration was not changed"
+        yield Finding("compact", str(path), cause, f"Give it that of `bcm-jobstats prometheus render`, then: rm {path}")
+
+
+Carriers = Mapping[str, Collection[str]]
+
+
+def _of_file(file: TargetFile, judged: Registration, targets: Targets, carriers: Carriers) -> Iterator[Finding]:
     where, state = str(file.path), judged.state
-    mends = f"`{SYNC}` mends it." if state == DAMAGED else "Mend or remove it by hand: it is not of this cluster."
+    mends = f"`{SYNC}` mends it." if state == DAMAGED else BY_HAND
+    if state == FOREIGN and targets.ownership.named(file) and judged.node in carriers.get(judged.role, ()):
+        service = targets.stack.role(judged.role).target_service
+        cause = f"has the name of what {judged.node} registers with, and is not that: `{SYNC}` leaves it alone"
+        yield Finding("in-the-way", where, cause, f"Give it another name, and restart {service} on {judged.node}.")
     if state == STALE:
         yield _stale(file, judged, targets)
     elif file.fault:
@@ -94,7 +115,7 @@ def _of_file(file: TargetFile, judged: Registration, targets: Targets, cluster: 
     if not file.fault and not file.mode & OTHERS_READ:
         cause = f"has mode {file.mode:o}: Prometheus, which is not root, cannot read it"
         yield Finding("permissions", where, cause, f"chmod 644 {where}")
-    if state.startswith(OF) and file.host in targets.nodes:
+    if state.startswith(OF) and targets.ownership.knows(file.host):
         cause = (
             f"is of cluster {state[len(OF) :]}, and {file.host} is a node of this one too: they overwrite each other"
         )
@@ -105,7 +126,7 @@ def _of_file(file: TargetFile, judged: Registration, targets: Targets, cluster: 
 
 
 def _stale(file: TargetFile, judged: Registration, targets: Targets) -> Finding:
-    if judged.node not in targets.nodes:
+    if not targets.ownership.knows(file.host):
         cause = f"BCM knows no node {judged.node}"
     else:
         cause = f"{judged.node} has no role for {judged.role}"
@@ -135,7 +156,7 @@ def _odd_addresses(file: TargetFile) -> Iterator[Finding]:
     for _, target, _ in addresses([file]):
         if not _port(target):
             cause = f"{target!r} is not host:port with a port from 1 to 65535"
-            yield Finding("invalid", str(file.path), cause, "Mend or remove it by hand: it is not of this cluster.")
+            yield Finding("invalid", str(file.path), cause, BY_HAND)
 
 
 def _port(target: str) -> int:
@@ -145,12 +166,14 @@ def _port(target: str) -> int:
     return port if port <= 65535 else 0
 
 
-def _missing(targets: Targets, cluster: Cluster, judged: Sequence[Registration]) -> Iterator[Finding]:
-    there = {(one.node, one.role) for one in judged if one.state in {OK, DAMAGED} or one.state.startswith(OF)}
-    for role, nodes in targets.carriers(cluster).items():
+def _missing(
+    targets: Targets, cluster: Cluster, carriers: Carriers, registered: Sequence[Registration]
+) -> Iterator[Finding]:
+    there = {(key(one.node), one.role) for one in registered}
+    for role, nodes in carriers.items():
         for name in sorted(nodes):
             node = cluster.nodes.get(name)
-            if (name, role) in there or node is None or node.is_head:
+            if (key(name), role) in there or node is None or node.is_head:
                 continue
             file = targets.directory / targets.stack.target_file(name, role)[0]
             down = f", and is {node.status.strip('[] ') or 'not up'}" if not node.is_up else ""

@@ -11,15 +11,17 @@ import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from bcm_jobstats.monitoring import writing
 from bcm_jobstats.monitoring.registry import Group, within
 
 MANY = 300
 """Nodes from which on the one file is recommended: 127 files cost Prometheus 1.3 s of CPU, 1,000 cost 15 s."""
 
 
-def beside(directory: str) -> str:
-    """The path of the one file: outside of the directory, whose glob would read it too."""
-    return str(PurePosixPath(directory).with_name(f"{PurePosixPath(directory).name}.compact.json"))
+def beside(directory: str, cluster: str) -> str:
+    """The path of a cluster's one file: outside of the directory, whose glob would read it too. Each cluster that
+    shares the directory has its own, for its own Prometheus, so that none takes away what another one reads."""
+    return str(PurePosixPath(directory).with_name(f"{PurePosixPath(directory).name}.{cluster}.compact.json"))
 
 
 def text(groups: Iterable[Group]) -> bytes:
@@ -36,8 +38,7 @@ def text(groups: Iterable[Group]) -> bytes:
 
 
 def written(file: Path, content: bytes, staging: Path) -> bool:
-    """Have the file hold that; False when it did. Written in `staging` and moved, so that no reader sees half of it."""
-    from bcm_jobstats.imaging.manifest import write_atomically
+    """Have the file hold that; False when it did. Raises NotWritten, StorageHangs."""
 
     def work() -> bool:
         try:
@@ -45,8 +46,7 @@ def written(file: Path, content: bytes, staging: Path) -> bool:
                 return False
         except FileNotFoundError:
             pass
-        write_atomically(staging / file.name, content)
-        (staging / file.name).replace(file)
+        writing.put(file, content, staging)
         return True
 
     return within(file, work)

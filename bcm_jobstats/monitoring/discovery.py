@@ -22,7 +22,7 @@ def configured(site: Site, refresh: str) -> dict[str, Any]:
     if site.targets.read == "http":
         return {"http_sd_configs": [{"url": url(site), "refresh_interval": refresh}]}
     one = site.targets.read == "compact"
-    files = compact.beside(site.targets.directory) if one else f"{site.targets.directory}/*.json"
+    files = compact.beside(site.targets.directory, site.cluster) if one else f"{site.targets.directory}/*.json"
     return {"file_sd_configs": [{"files": [files], "refresh_interval": refresh}]}
 
 

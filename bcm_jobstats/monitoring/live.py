@@ -7,13 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.monitoring import compact
-from bcm_jobstats.monitoring.registry import Group, paths, read
-
-
-class NoDirectory(JobstatsError):
-    """There is no targets directory: shared storage may not be mounted."""
+from bcm_jobstats.monitoring.registry import Group, paths, read, stamp
 
 
 @dataclass(frozen=True)
@@ -45,10 +40,8 @@ class Live:
         self._answer = Answer(b"", "", -1, -1)
 
     def look(self) -> Answer:
-        """The targets now; NoDirectory. A file that cannot be used any more counts as it was when it could, as
-        Prometheus itself has it with files."""
-        if not self._directory.is_dir():
-            raise NoDirectory(str(self._directory), "there is no such directory", "Is shared storage mounted?")
+        """The targets now; NoDirectory, NotListed. A file that cannot be used any more counts as it was when it could,
+        as Prometheus itself has it with files."""
         known = {path: self._one(path) for path in paths(self._directory)}
         if known != self._known or self._answer.files < 0:
             self._answer = _answer(known)
@@ -56,20 +49,11 @@ class Live:
         return self._answer
 
     def _one(self, path: Path) -> _Known:
-        before, stamp = self._known.get(path), _stamp(path)
-        if before is not None and before.stamp == stamp:
+        before, now = self._known.get(path), stamp(path)
+        if before is not None and before.stamp == now:
             return before
         file = read(path)
-        return _Known(stamp, before.groups if file.fault and before else file.groups, file.fault)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes with a file; a file that is replaced by rename has another number."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+        return _Known(now, before.groups if file.fault and before else file.groups, file.fault)
 
 
 def _answer(known: Mapping[Path, _Known]) -> Answer:

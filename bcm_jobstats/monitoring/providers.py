@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.imaging.manifest import Manifest
-from bcm_jobstats.imaging.trees import Tree
+from bcm_jobstats.imaging.trees import Tree, TreeProvider
 from bcm_jobstats.monitoring import compact
-from bcm_jobstats.monitoring.targets import COMPACT, Targets, registrations
+from bcm_jobstats.monitoring.registry import files_if_any
+from bcm_jobstats.monitoring.targets import Targets
 from bcm_jobstats.plan.resource import Found, State
 from bcm_jobstats.site.noderange import fold
+from bcm_jobstats.stack.targets import STAGING
 
 WITHDRAWAL = 30.0
 """Seconds that nodes are given to withdraw by themselves before their target is taken away for them."""
 ONE_FILE = "(compact)"
-"""The name of the resource that is the one file of all registrations; no role has parentheses in its name."""
+"""The name of the resource that is the one file of all registrations; no role has parentheses in its name. It goes
+with the last role only: with another targets.read Prometheus reads it until its configuration is changed, too."""
 LISTS = "(shared lists)"
 """The name of what agents told each other beside the targets (node.sharing)."""
 OF_LISTS = ("roles-*", ".roles-*")
@@ -44,7 +47,7 @@ class TargetsProvider:
             if role not in self.wanted:
                 nodes.setdefault(role, []).append(node)
         found = {role: Found({"nodes": fold(some)}, ours=True) for role, some in nodes.items()}
-        if not (self.wanted and self.targets.stack.site.targets.read == COMPACT) and self.targets.compact.exists():
+        if not self.wanted and self.targets.compact.exists():
             found[ONE_FILE] = Found({"file": self.targets.compact.name}, ours=True)
         if not (self.wanted and self.targets.stack.monitored) and self._files(LISTS):
             found[LISTS] = Found({"folder": self.targets.staging.name}, ours=True)
@@ -81,7 +84,7 @@ class TargetsProvider:
             return [self.targets.compact]
         if role == LISTS:
             return sorted(path for pattern in OF_LISTS for path in self.targets.staging.glob(pattern))
-        return [path for (_, other), path in self.targets.registered().items() if other == role]
+        return [file.path for file in self.targets.written() if file.role == role]
 
 
 class FormerTargetsProvider:
@@ -120,7 +123,18 @@ class FormerTargetsProvider:
         return [f"rm -f {shlex.quote(str(path))}" for path in self._files(name)] if after is None else []
 
     def _files(self, directory: str) -> list[Path]:
-        cluster, there = self.current.stack.site.cluster, self.shared.locate(directory)
-        files = list(registrations(there, cluster, self.current.nodes).values())
-        one_file = self.shared.locate(compact.beside(directory))
+        there, written = self.shared.locate(directory), self.current.ownership.written
+        files = [file.path for file in files_if_any(there) if written(file)]
+        one_file = self.shared.locate(compact.beside(directory, self.current.stack.site.cluster))
         return files + ([one_file] if one_file.exists() else [])
+
+
+class FolderProvider(TreeProvider):
+    """Folders on shared storage. That of unfinished files stays while a folder beside it holds target files: another
+    cluster's nodes cannot write theirs without it."""
+
+    def removable(self, folder: Path) -> bool:
+        """See TreeProvider."""
+        beside = folder.parent.iterdir() if folder.name == STAGING else ()
+        in_use = any(other.is_dir() and any(other.glob("*.json")) for other in beside if other != folder)
+        return super().removable(folder) and not in_use

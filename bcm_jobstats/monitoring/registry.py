@@ -6,6 +6,7 @@ Shared storage hangs when its server does. Everything here is over within PATIEN
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 import threading
@@ -22,12 +23,23 @@ LARGEST = 4 * 1024 * 1024
 """Bytes of a file that is read. 1,000 targets in one file take 200 kB."""
 LABELS = frozenset({"job", "cluster", "hostname"})
 """What every target of ours has, and nothing else (design §7)."""
+NO_FILE = "is not a file"
+GONE = "is gone"
+"""The fault of a file that went between being listed and being read."""
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 T = TypeVar("T")
 
 
 class StorageHangs(JobstatsError):
     """The targets directory does not answer."""
+
+
+class NoDirectory(JobstatsError):
+    """There is no targets directory: shared storage may not be mounted."""
+
+
+class NotListed(JobstatsError):
+    """The targets directory is there and cannot be read. That is not an empty one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,8 @@ class TargetFile:
     groups: tuple[Group, ...] = ()
     fault: str = ""
     mode: int = 0o644
+    stamp: tuple[int, ...] = ()
+    """See `stamp`; of the time before it was read."""
 
     @property
     def host(self) -> str:
@@ -71,31 +85,58 @@ class TargetFile:
 
 
 def target_files(directory: Path) -> list[TargetFile]:
-    """Every file that Prometheus' glob finds, by name; none where there is no such directory. Raises StorageHangs."""
-    return within(directory, lambda: [read(path) for path in paths(directory)])
+    """Every file that Prometheus' glob finds, by name. Raises NoDirectory, NotListed and StorageHangs."""
+    return within(directory, lambda: [file for path in paths(directory) if (file := read(path)).fault != GONE])
+
+
+def files_if_any(directory: Path) -> list[TargetFile]:
+    """The same; none where there is no such directory, as before the first apply."""
+    try:
+        return target_files(directory)
+    except NoDirectory:
+        return []
 
 
 def paths(directory: Path) -> list[Path]:
-    """What `*.json` finds. Prometheus' glob takes hidden files too, as this one does."""
-    return sorted(directory.glob("*.json")) if directory.is_dir() else []
+    """What `*.json` finds. Prometheus' glob takes hidden files too, as this one does. Raises NoDirectory, NotListed."""
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(directory / entry.name for entry in entries if entry.name.endswith(".json"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoDirectory(str(directory), "there is no such directory", "Is shared storage mounted?") from error
+    except OSError as error:
+        cause = f"cannot be listed ({error.strerror})"
+        raise NotListed(str(directory), cause, "Is shared storage in order, and may this user read there?") from error
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file, empty where there is none; one that is replaced by rename has another number."""
+    try:
+        return _stamp(path.stat())
+    except OSError:
+        return ()
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def read(path: Path) -> TargetFile:
-    """One file; a fault is told, never raised. A file that goes while it is read is one with a fault."""
+    """One file; a fault is told, never raised."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # whatever it is, opening it may wait for ever
-            return TargetFile(path, fault="is not a file")
+            return TargetFile(path, fault=NO_FILE)
         if status.st_size > LARGEST:
-            return TargetFile(path, fault=f"is larger than {LARGEST >> 20} MiB")
+            return TargetFile(path, fault=f"is larger than {LARGEST >> 20} MiB", stamp=_stamp(status))
         content = path.read_bytes()
     except OSError as error:
-        return TargetFile(path, fault=f"cannot be read ({error.strerror})")
-    mode = stat.S_IMODE(status.st_mode)
+        return TargetFile(path, fault=f"cannot be read ({error.strerror})" if os.path.lexists(path) else GONE)
+    mode, was = stat.S_IMODE(status.st_mode), _stamp(status)
     try:
-        return TargetFile(path, content, groups_of(content), mode=mode)
+        return TargetFile(path, content, groups_of(content), mode=mode, stamp=was)
     except (ValueError, RecursionError) as error:
-        return TargetFile(path, content, fault=f"is not a list of targets: {error}", mode=mode)
+        return TargetFile(path, content, fault=f"is not a list of targets: {error}", mode=mode, stamp=was)
 
 
 def groups_of(content: bytes) -> tuple[Group, ...]:
@@ -117,6 +158,10 @@ def _group(entry: Any, where: str) -> Group:
     odd = next((name for name in labels if not _LABEL.fullmatch(name)), None)
     if odd is not None:
         raise ValueError(f"{where}: {odd!r} is not the name of a label")
+    try:
+        json.dumps(entry, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{where} has half of a character (\\ud800 to \\udfff)") from None
     return Group(tuple(targets), labels)
 
 

@@ -10,6 +10,9 @@ import signal
 import socket
 import sys
 import threading
+import time
+from collections import Counter
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,20 +25,22 @@ from bcm_jobstats.monitoring.live import Answer, Live
 from bcm_jobstats.monitoring.registry import Bounded
 
 HEALTHY = "/-/healthy"
-AT_ONCE = 16
-"""Requests that are answered at the same time."""
-BUSY = 1.0
-"""Seconds that a client waits for one of them to end."""
+AT_ONCE, OF_ONE = 32, 8
+"""Requests that are answered at the same time, and those of one address; who comes then is turned away at once."""
 LONGEST_LINE = 4096
 """Bytes of a request line: Prometheus' has 25."""
-SECONDS = 10.0
-"""That a client may take between two bytes of its request or of the answer."""
+TO_ASK, TO_TAKE = 5.0, 10.0
+"""Seconds that a client may take for its whole request, and for the whole answer."""
 
 
 class CannotListen(JobstatsError):
     """The address is taken, or not one of this machine."""
 
     status = ExitStatus.FAILED
+
+
+class NoAnswer(JobstatsError):
+    """What stands in the directory cannot be told now."""
 
 
 class Watched:
@@ -47,12 +52,13 @@ class Watched:
         self._told = ""
 
     def answer(self) -> Answer:
-        """The targets now; a JobstatsError or OSError when shared storage does not tell."""
+        """The targets now. Raises NoAnswer, whatever stands in its way."""
         try:
             answer = self._look()
-        except (JobstatsError, OSError) as error:
-            self._tell(str(error).splitlines()[0] + "; answering 503 until it is there")
-            raise
+        except Exception as error:
+            cause = (str(error) or type(error).__name__).splitlines()[0]
+            self._tell(f"{cause}; answering 503 until that is over")
+            raise NoAnswer("targets", cause, "Is shared storage in order?") from error
         bad = f"; not usable: {', '.join(answer.faults)}" if answer.faults else ""
         self._tell(f"{answer.targets} targets in {answer.files} files{bad}")
         return answer
@@ -71,7 +77,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "bcm-jobstats"
     sys_version = ""
-    timeout = SECONDS
+    timeout = TO_TAKE
+
+    def parse_request(self) -> bool:
+        """Also the headers are read then."""
+        try:
+            return super().parse_request()
+        finally:
+            self.server.has_asked(self.connection)
 
     def do_GET(self) -> None:
         """One of the two paths."""
@@ -85,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         try:
             answer = self.server.watched.answer()
-        except (JobstatsError, OSError):
+        except NoAnswer:
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "the targets directory does not answer")
             return
         if self.path == HEALTHY:
@@ -120,7 +133,9 @@ class _Server(ThreadingMixIn, HTTPServer):
     def __init__(self, address: tuple[str, int], watched: Watched) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.watched = watched
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self._lock = threading.Lock()
+        self._busy: Counter[str] = Counter()
+        self._asking: dict[Any, float] = {}
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -132,29 +147,66 @@ class _Server(ThreadingMixIn, HTTPServer):
         self.shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin a thread when one is free; a client that meets none in time is turned away."""
-        if not self._free.acquire(timeout=BUSY):
+        """Begin a thread, unless there are enough."""
+        address = client_address[0]
+        with self._lock:
+            free = sum(self._busy.values()) < AT_ONCE and self._busy[address] < OF_ONE
+            if free:
+                self._busy[address] += 1
+                self._asking[request] = time.monotonic() + TO_ASK
+        if not free:
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread is to be had
+            self._leave(address)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """In the thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._leave(client_address[0])
+
+    def _leave(self, address: str) -> None:
+        with self._lock:
+            self._busy -= Counter([address])
+
+    def has_asked(self, request: Any) -> None:
+        """The request is whole: from now on it is the server that takes its time."""
+        with self._lock:
+            self._asking.pop(request, None)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forgotten before it is closed: `service_actions` must not meet another connection of the same number."""
+        self.has_asked(request)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Several times a second: end the requests that take too long, however slowly their bytes drip in."""
+        now = time.monotonic()
+        with self._lock:
+            for request in [one for one, until in self._asking.items() if until < now]:
+                del self._asking[request]
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: a client that goes away or is slow is no news."""
 
 
+def server_at(address: tuple[str, int], directory: Path) -> _Server:
+    """It listens, and answers once `serve_forever` is called. Raises OSError, OverflowError."""
+    return _Server(address, Watched(directory))
+
+
 def serve(directory: Path, listen: str) -> None:
     """Answer until SIGTERM or SIGINT. Raises CannotListen."""
     host, _, port = listen.rpartition(":")
-    watched = Watched(directory)
     try:
-        server = _Server((host.strip("[]"), int(port)), watched)
+        server = server_at((host.strip("[]"), int(port)), directory)
     except (OSError, OverflowError, ValueError) as error:
         cause = f"cannot be listened on ({getattr(error, 'strerror', None) or error})"
         raise CannotListen(f"address {listen}", cause, "Give another one: --listen ADDRESS:PORT.") from error
@@ -166,7 +218,7 @@ def serve(directory: Path, listen: str) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     print(f"listening on {server.shown}, for {directory}", file=sys.stderr, flush=True)
-    threading.Thread(target=_first_look, args=(watched,), daemon=True).start()
+    threading.Thread(target=_first_look, args=(server.watched,), daemon=True).start()
     try:
         server.serve_forever(poll_interval=0.2)
     finally:
@@ -177,5 +229,5 @@ def _first_look(watched: Watched) -> None:
     """Tell in the log what there is, before anybody asks."""
     try:
         watched.answer()
-    except (JobstatsError, OSError):
+    except NoAnswer:
         return

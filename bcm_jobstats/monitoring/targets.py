@@ -1,59 +1,37 @@
 """Registrations on shared storage: nodes make them by themselves, the head node reconciles (design §3, §7).
 
-Several clusters may share a directory, and administrators keep target files of their own in it: only what is this
-cluster's is ever changed.
+What is of others in the directory is never changed (see ownership).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bcm_jobstats.bcm.entities import CATEGORY, IGNORED_PRIORITY, OVERLAY, Cluster, Place
-from bcm_jobstats.imaging.manifest import write_atomically
-from bcm_jobstats.monitoring import compact
-from bcm_jobstats.monitoring.registry import TargetFile, target_files, within
+from bcm_jobstats.monitoring import compact, writing
+from bcm_jobstats.monitoring.ownership import FOREIGN, Ownership, key
+from bcm_jobstats.monitoring.registry import NoDirectory, TargetFile, files_if_any, stamp, target_files, within
 from bcm_jobstats.stack import Stack
 
 ROLE_MONITOR = "role-monitor"
 """The enable.mode in which nodes register for a BCM role that is not ours."""
-OK, DAMAGED, STALE, FOREIGN, OF = "ok", "damaged", "stale", "foreign", "of "
-"""What a file is: as it should be; not so; of a node without the role; an administrator's; `of CLUSTER`, another."""
+OK, DAMAGED, STALE = "ok", "damaged", "stale"
+"""What a file of ours is: as it should be; not so; of a node without the role, or that BCM does not know."""
 COMPACT = "compact"
 """The value of targets.read with which Prometheus reads the one file."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """One target file: the node and the role that its name tells, and what it is (see OK and its like)."""
+    """One target file: the node (as BCM has it) and the role that its name tells, and what it is (OK and its like)."""
 
     node: str
     role: str
     path: Path
     state: str
-
-
-def standing(file: TargetFile, cluster: str, nodes: Collection[str]) -> str:
-    """Whose a file is: "" for this cluster's, else FOREIGN or `of CLUSTER`.
-
-    It is ours by its label `cluster`; without one, as far as it can be read, when it has the name of a node of ours.
-    """
-    others = file.clusters - {cluster}
-    ours = file.host in nodes
-    if others and (ours or file.has_our_shape):
-        return OF + ", ".join(sorted(others))
-    return "" if ours or file.has_our_shape else FOREIGN
-
-
-def registrations(directory: Path, cluster: str, nodes: Collection[str]) -> dict[tuple[str, str], Path]:
-    """(node, role) -> file, of this cluster's files. Raises StorageHangs."""
-    return {(file.host, file.role): file.path for file in of_cluster(target_files(directory), cluster, nodes)}
-
-
-def of_cluster(files: Collection[TargetFile], cluster: str, nodes: Collection[str]) -> list[TargetFile]:
-    """Those of the files that are this cluster's."""
-    return [file for file in files if not standing(file, cluster, nodes)]
 
 
 @dataclass(frozen=True)
@@ -72,20 +50,30 @@ class Targets:
     @property
     def compact(self) -> Path:
         """The one file for Prometheus of a large cluster."""
-        return self.directory.parent / Path(compact.beside(str(self.directory))).name
+        return Path(compact.beside(str(self.directory), self.stack.site.cluster))
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """What tells files of this cluster."""
+        return Ownership.of(self.stack, self.nodes)
+
+    def written(self) -> list[TargetFile]:
+        """The files that nodes of this cluster wrote."""
+        return [file for file in files_if_any(self.directory) if self.ownership.written(file)]
 
     def registered(self) -> dict[tuple[str, str], Path]:
-        """(node, role) -> file, of this cluster's files."""
-        return registrations(self.directory, self.stack.site.cluster, self.nodes)
+        """(node as BCM has it, role) -> file, of those."""
+        return {(self.ownership.node(file.host), file.role): file.path for file in self.written()}
 
     def listed(self, cluster: Cluster) -> list[Registration]:
         """Every file of the directory and what it is."""
-        return self.judged(target_files(self.directory), cluster)
+        return self.judged(files_if_any(self.directory), cluster)
 
     def judged(self, files: Collection[TargetFile], cluster: Cluster) -> list[Registration]:
         """What each of the files is."""
-        carriers = self.carriers(cluster)
-        return [Registration(file.host, file.role, file.path, self._state(file, carriers)) for file in files]
+        carriers = {role: {key(node) for node in nodes} for role, nodes in self.carriers(cluster).items()}
+        node = self.ownership.node
+        return [Registration(node(file.host), file.role, file.path, self._state(file, carriers)) for file in files]
 
     def carriers(self, cluster: Cluster) -> Mapping[str, set[str]]:
         """Role -> the nodes that should have registered for it, by what BCM says."""
@@ -93,41 +81,50 @@ class Targets:
             return {role.name: carriers_of(cluster, str(role.settings.attach.with_role)) for role in self.stack.roles()}
         return {role.name: carriers_of(cluster, role.generic, role.target_service) for role in self.stack.roles()}
 
-    def sync(self, cluster: Cluster) -> list[Registration]:
+    def sync(self, cluster: Cluster, files: Collection[TargetFile]) -> list[Registration]:
         """Remove stale registrations and mend damaged ones; returns those. A node that never registered is left alone:
-        a target is there only while CMDaemon runs the role, or the agent sees it."""
-        wrong = [registration for registration in self.listed(cluster) if registration.state in {STALE, DAMAGED}]
-        within(self.directory, lambda: self._mend(wrong))
-        return wrong
+        a target is there only while CMDaemon runs the role, or the agent sees it.
+
+        `files` were read before `cluster` was: a node that registers in between is not taken for one without the role.
+        Raises NotWritten, StorageHangs.
+        """
+        judged = zip(files, self.judged(files, cluster))
+        wrong = [(file, one) for file, one in judged if one.state in {STALE, DAMAGED}]
+        return within(self.directory, lambda: [one for file, one in wrong if self._mended(file, one)])
 
     def compacted(self) -> bool:
-        """Have the one file hold the groups of all files, those of others too; False when it did, or is not wanted."""
-        if self.stack.site.targets.read != COMPACT or not self.directory.is_dir():
+        """Have the one file hold the groups of all files, those of others too; False when it did, or is not wanted.
+        One that is there is kept up also when the site wants it no longer: Prometheus may still read it."""
+        if self.stack.site.targets.read != COMPACT and not within(self.directory, self.compact.exists):
             return False
-        groups = [group for file in target_files(self.directory) for group in file.groups]
+        try:
+            files = target_files(self.directory)
+        except NoDirectory:
+            return False
+        groups = [group for file in files for group in file.groups]
         return compact.written(self.compact, compact.text(groups), self.staging)
 
     def wanted_content(self, file: TargetFile) -> bytes:
         """What a file of ours should hold; its role has to be one that the site enables."""
         return self.stack.target_file(file.host, file.role)[1]
 
-    def _mend(self, wrong: Collection[Registration]) -> None:
-        for registration in wrong:
-            if registration.state == STALE:
-                registration.path.unlink(missing_ok=True)
-            else:
-                _, content = self.stack.target_file(registration.node, registration.role)
-                unfinished = self.staging / registration.path.name
-                write_atomically(unfinished, content)
-                unfinished.replace(registration.path)
+    def _mended(self, file: TargetFile, judged: Registration) -> bool:
+        """Cure one file, unless it is another one by now: then its node is at it."""
+        if stamp(file.path) != file.stamp:
+            return False
+        if judged.state == STALE:
+            writing.take_away(file.path)
+        else:
+            writing.put(file.path, self.wanted_content(file), self.staging)
+        return True
 
     def _state(self, file: TargetFile, carriers: Mapping[str, Collection[str]]) -> str:
-        other = standing(file, self.stack.site.cluster, self.nodes)
+        other = self.ownership.standing(file)
         if other:
             return other
-        if file.host not in carriers.get(file.role, ()):
-            return STALE
-        return OK if file.content == self.wanted_content(file) else DAMAGED
+        if key(file.host) in carriers.get(file.role, ()):
+            return OK if file.content == self.wanted_content(file) else DAMAGED
+        return STALE if self.ownership.written(file) else FOREIGN
 
 
 def carriers_of(cluster: Cluster, role: str, service: str = "") -> set[str]:

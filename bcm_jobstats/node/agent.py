@@ -13,10 +13,10 @@ from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.node import names
 from bcm_jobstats.node.config import STATE, Config
 from bcm_jobstats.node.dry import DryRegistry, DryServices
-from bcm_jobstats.node.messages import Messages
+from bcm_jobstats.node.messages import Messages, where
 from bcm_jobstats.node.metrics import Metrics
 from bcm_jobstats.node.outcome import Outcome
-from bcm_jobstats.node.ports import Registry, Roles, Services, Unknown
+from bcm_jobstats.node.ports import NotListed, Registry, Roles, Services, Unknown
 from bcm_jobstats.node.registrar import Registrar
 from bcm_jobstats.node.registration import file_names
 from bcm_jobstats.node.retries import Retries
@@ -25,11 +25,11 @@ from bcm_jobstats.node.state import State
 from bcm_jobstats.node.store import StateLost, Store
 from bcm_jobstats.node.world import World
 
-SOONEST, LATEST = 0.75, 0.9
+SOONEST, LATEST = 0.75, 0.85
 """Shares of check_interval between which a round begins: a change is seen within check_interval, and nodes that
 started together do not ask together for long."""
-LONGEST = 5
-"""BCM that does not answer is asked in every round at first, then in every second, at last in every LONGEST-th."""
+LONGEST = 2
+"""BCM that did not answer twice is asked in every LONGEST-th round: it is seen within two intervals when it is back."""
 BCM, HOST, STATE_FILE, TEXTFILE = "bcm", "host", "state", "textfile"
 """What Messages has problems about, besides services and directories."""
 
@@ -48,8 +48,11 @@ class Agent:
         *,
         world: Optional[World] = None,
         dry_run: bool = False,
+        former: Optional[Agent] = None,
     ) -> None:
-        """`registry` opens a targets directory: the configured one, and former ones that have files of this node."""
+        """`registry` opens a targets directory: the configured one, and former ones that have files of this node.
+        `former` is the agent of this process whose place it takes, for another configuration: what that one knows is
+        newer than what lies on a disk that may be full."""
         self.config, self.roles, self.messages = config, roles, messages
         self.world = world or World()
         directory = config.root / STATE.relative_to("/")
@@ -61,10 +64,12 @@ class Agent:
             services, registry = DryServices(real_services), lambda path: DryRegistry(real_registry(path))
         self.retries = Retries(config.retry_interval, config.max_retries, config.slow_retry_interval)
         exporters = [exporter.service for exporter in config.exporters]
-        self.runner = Runner(exporters, services, self.retries, messages, self.world)
+        self.runner = Runner(exporters, services, self.retries, messages, world=self.world, save=self._save)
         self.registrar = Registrar(config, registry, messages, self._save)
         self.state: Optional[State] = None
         self._failures = self._skip = 0
+        if former is not None:
+            self._go_on(former)
         for warning in config.warnings:
             messages.once(JobstatsError("config.json", warning))
 
@@ -89,6 +94,20 @@ class Agent:
             self.registrar.keep(self.state, registered=False)
             self._save()
 
+    def hurry(self) -> None:
+        """Ask BCM in the next round, however long it has not answered."""
+        self._skip = 0
+
+    def _go_on(self, former: Agent) -> None:
+        self.metrics.go_on(former.metrics)
+        if former.state is None:
+            return
+        self.state = former.state
+        self.retries.go_on(former.retries)
+        self.state.retries = self.retries.pending
+        if former.config.role != self.config.role:
+            self.state.forget()
+
     def _meet(self) -> None:
         """Learn the node's name, and its state under that name."""
         try:
@@ -101,8 +120,12 @@ class Agent:
             self._load(host)
         elif self.state.host != host:
             self.messages.found(f"this node was {self.state.host} and is {host} now")
+            # What BCM said was about the old name. Its files stay, and are in the state, until it tells of this one.
             self.state.host = host
-            self._save()  # before anything is done under the new name: the files of the old one are in it
+            self.state.forget()
+            self.registrar.present = {}
+            self._skip = 0
+            self._save()
 
     def _load(self, host: str) -> None:
         self.state, problems = self.store.load(host)
@@ -125,14 +148,22 @@ class Agent:
         try:
             has = self.roles.has(self.state.host, self.state.has)
         except Unknown as error:
-            self._skip = min(LONGEST, 1 << min(self._failures, LONGEST)) - 1
-            self._failures += 1
-            self.metrics.unanswered()
-            self.messages.problem(BCM, error)
+            self._unanswered(error)
+            return
+        except Exception as error:  # whatever it is, what is known of the role goes on to hold
+            cause = f"cannot be asked: {type(error).__name__}: {error}; {where(error)}"
+            self._unanswered(Unknown("BCM", cause, "This is an error in bcm-jobstats: please report it."))
             return
         self._failures = 0
         self.messages.over(BCM)
         self._learn(self.state, has)
+
+    def _unanswered(self, error: Unknown) -> None:
+        if not isinstance(error, NotListed):  # a node that was just added is to be seen at once
+            self._failures += 1
+            self._skip = LONGEST - 1 if self._failures > 1 else 0
+        self.metrics.unanswered()
+        self.messages.problem(BCM, error)
 
     def _learn(self, state: State, has: bool) -> None:
         now = self.world.now()
@@ -148,11 +179,11 @@ class Agent:
         if self.state is None or self.state.has is None:
             self.runner.look()
         elif self.state.has:
-            self.runner.keep(True)
+            self.runner.keep(self.state, True)
             self.registrar.keep(self.state, True)
         else:
             self.registrar.keep(self.state, False)
-            self.runner.keep(False)
+            self.runner.keep(self.state, False)
         self._save()
 
     def _save(self) -> None:

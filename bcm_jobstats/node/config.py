@@ -43,9 +43,10 @@ class Config(NamedTuple):
     retry_interval: float = 600.0
     max_retries: int = 3
     slow_retry_interval: float = 3600.0
-    """Between attempts once max_retries have failed: an agent never gives up."""
+    """Between attempts once max_retries have failed (0: from the first on): an agent never gives up."""
     targets: Path = Path("/cm/shared/apps/jobstats/prometheus-targets")
     cluster: str = "slurm"
+    """The label `cluster`, as it is given: it is what queries ask for, in Slurm's ClusterName always lower case."""
     exporters: tuple[Exporter, ...] = (
         Exporter("node_exporter", "node_exporter", 9100),
         Exporter("cgroup_exporter", "cgroup_exporter", 9306),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Optional, TypeVar
@@ -12,12 +13,16 @@ T = TypeVar("T")
 
 HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,39}"
 ROLE = r"[A-Za-z][A-Za-z0-9_-]{0,47}(::[A-Za-z0-9_-]{1,48})?"
-CLUSTER = r"[a-z0-9][a-z0-9_-]{0,39}"
+CLUSTER = r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}"
+"""Any text of a label, as it is: Slurm tells its ClusterName in lower case, but the document asks for no such thing."""
 SERVICE = r"(?!.*\.service$)[A-Za-z0-9][A-Za-z0-9:_.@-]{0,127}"
 """systemd's characters but the backslash, which no exporter's unit has."""
 LABEL = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 SUFFIX = r"(\+[a-z][a-z0-9_-]{0,47})?"
 PATH = r"(?!.*/\.{1,2}(/|$))/[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]/*"
+
+WHOLE, DECIMAL = r"[0-9]{1,9}", r"[0-9]{1,9}(\.[0-9]{1,9})?"
+"""Numbers that somebody put in quotes; the document's program takes most of them so."""
 
 DAY = 86400.0
 MOST = 64
@@ -53,10 +58,10 @@ class Reader:
             role=self._text("role", default.role, ROLE, "the name of a BCM role such as slurmclient").lower(),
             check_interval=self._seconds("check_interval", default.check_interval),
             retry_interval=self._seconds("retry_interval", default.retry_interval),
-            max_retries=self._whole("max_retries", default.max_retries, 1, 1000),
+            max_retries=self._whole("max_retries", default.max_retries, 0, 1000),
             slow_retry_interval=self._seconds("slow_retry_interval", default.slow_retry_interval),
             targets=self._targets(targets, default.targets),
-            cluster=self._text("cluster_name", default.cluster, CLUSTER, "lower case, as Slurm folds ClusterName"),
+            cluster=self._text("cluster_name", default.cluster, CLUSTER, "visible text, at most 200 characters"),
             exporters=self._exporters(),
             share=self._switch("share", default.share),
             textfile=self._textfile(default.textfile),
@@ -89,15 +94,17 @@ class Reader:
         return self._number(key, self._take(key, default), low, high)
 
     def _number(self, key: str, value: object, low: int, high: int) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            return value
+        found = int(value) if isinstance(value, str) and re.fullmatch(WHOLE, value) else value
+        if isinstance(found, int) and not isinstance(found, bool) and low <= found <= high:
+            return found
         self.wrong(key, f"{_shown(value)} cannot be used", f"a whole number from {low} to {high}")
         return low
 
     def _seconds(self, key: str, default: float) -> float:
         value = self._take(key, default)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value <= DAY:
-            return float(value)
+        found = float(value) if isinstance(value, str) and re.fullmatch(DECIMAL, value) else value
+        if isinstance(found, (int, float)) and not isinstance(found, bool) and 1 <= found <= DAY:
+            return float(found)
         self.wrong(key, f"{_shown(value)} cannot be used", "seconds, from 1 to 86400")
         return DAY
 
@@ -109,18 +116,26 @@ class Reader:
         return default
 
     def _path(self, key: str, default: Path) -> Path:
-        return Path(self._text(key, str(default), PATH, "an absolute path without '..'"))
+        return self._path_in(key, self._take(key, str(default)), "an absolute path without '..'")
+
+    def _path_in(self, key: str, value: object, remedy: str) -> Path:
+        try:
+            os.fsencode(value if isinstance(value, str) else "")
+        except UnicodeEncodeError:  # such as "\ud800", which JSON can say and no file can be called
+            self.wrong(key, f"{_shown(value)} cannot be used", remedy)
+            return Path("/")
+        return Path(self._word(key, value, PATH, remedy))
 
     def _targets(self, given: Optional[Path], default: Path) -> Path:
         key = "prometheus_targets_dir"
         if given is None:
             return self._path(key, default)
         self._known.add(key)
-        return Path(self._word("--prometheus-targets-dir", str(given), PATH, "an absolute path without '..'"))
+        return self._path_in("--prometheus-targets-dir", str(given), "an absolute path without '..'")
 
     def _textfile(self, default: Optional[Path]) -> Optional[Path]:
         value = self._take("textfile", str(default))
-        return None if value is None else Path(self._word("textfile", value, PATH, "an absolute path or null"))
+        return None if value is None else self._path_in("textfile", value, "an absolute path or null")
 
     def _heads(self, default: tuple[str, ...]) -> tuple[str, ...]:
         value = self._take("bcm_headnodes", [])

@@ -12,12 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
-from bcm_jobstats.node.ports import Unknown
+from bcm_jobstats.node.ports import NotListed, Unknown
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of one answer, unpacked: what CMDaemon tells of 10,000 nodes is a few MB."""
 LARGEST_ENTRY = 256 * 1024
 """Characters of one device in it."""
+MOST = 50_000
+"""Names in one answer: each costs an agent memory."""
 LONGEST_WORDS = 200
 """Characters of what CMDaemon says that are shown."""
 REMEDY = "Check CMDaemon on the head node: systemctl status cmd; /var/log/cmdaemon"
@@ -32,13 +34,13 @@ class Devices(NamedTuple):
     roles: Mapping[str, Optional[bool]]
 
     def has(self, host: str) -> bool:
-        """Whether this device has the role; raises Unknown when it is not listed, or twice."""
+        """Whether this device has the role; raises NotListed when it is not listed, or twice."""
         if host not in self.roles:
             remedy = "BCM has to have a device with the node's host name; until then nothing is changed here."
-            raise Unknown(f"device {host}", "is not in BCM's list of devices", remedy)
+            raise NotListed(f"device {host}", "is not in BCM's list of devices", remedy)
         found = self.roles[host]
         if found is None:
-            raise Unknown(f"device {host}", "is in BCM's list of devices twice", "Rename one of the two in BCM.")
+            raise NotListed(f"device {host}", "is in BCM's list of devices twice", "Rename one of the two in BCM.")
         return found
 
 
@@ -134,6 +136,8 @@ class Reader:
         short = name.split(".", 1)[0].lower()
         has = self._role in {role.lower() for role in roles}
         self._found[short] = None if short in self._found else has
+        if len(self._found) > MOST:
+            raise self._unknown(f"its list has more than {MOST:,} devices")
 
     def _decoded(self, piece: bytes, *, final: bool = False) -> str:
         try:

@@ -10,6 +10,7 @@ from bcm_jobstats.node import https, tls
 from bcm_jobstats.node.answer import Answer, NoHttp
 from bcm_jobstats.node.config import Config
 from bcm_jobstats.node.devices import REMEDY, Devices, Reader
+from bcm_jobstats.node.lookup import Lookup
 from bcm_jobstats.node.ports import Unknown
 from bcm_jobstats.node.tlstrouble import CHECK
 
@@ -35,6 +36,7 @@ class Heads:
 
     def __init__(self, config: Config, secure: tls.Tls) -> None:
         self._config, self._tls = config, secure
+        self._lookup = Lookup()
         self._first = config.heads[0]
         self._last: Optional[_Last] = None
         self.same = False
@@ -65,7 +67,7 @@ class Heads:
         try:
             for _ in range(REDIRECTS + 1):
                 name, tag = self._config.server_name or address[0], self._tag_for(address)
-                with https.asked(address, path, https.Terms(context, name, tag, ends)) as answer:
+                with https.asked(address, path, https.Terms(context, name, tag, ends, self._lookup)) as answer:
                     if answer.status not in {301, 302, 307, 308}:
                         return self._judged(subject, address, answer)
                     address, path = https.target(subject, address, answer.field("Location"))

@@ -10,11 +10,12 @@ import ssl
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from bcm_jobstats.node.answer import PIECE, Answer, NoHttp
 from bcm_jobstats.node.devices import LARGEST, REMEDY
+from bcm_jobstats.node.lookup import Lookup, Place
 from bcm_jobstats.node.ports import Unknown
 from bcm_jobstats.node.tlstrouble import CHECK, trouble
 
@@ -29,12 +30,13 @@ LOCATION = re.compile(
 
 class Terms(NamedTuple):
     """How a question is asked. `name` is the one that the other side's certificate must carry, `tag` the mark of the
-    answer that is known already, `ends` the moment (time.monotonic) by which all must be over."""
+    answer that is known already, `ends` the moment (time.monotonic) by which all must be over, but for `lookup`."""
 
     context: ssl.SSLContext
     name: str
     tag: str
     ends: float
+    lookup: Lookup
 
 
 @contextmanager
@@ -43,14 +45,35 @@ def asked(address: Address, path: str, terms: Terms) -> Iterator[Answer]:
     lines = [f"GET {path} HTTP/1.1", f"Host: {_host(address)}", "Accept: application/json", "Accept-Encoding: gzip"]
     lines += ["User-Agent: bcm-role-monitor", "Connection: close"]
     lines += [f"If-None-Match: {terms.tag}"] if terms.tag else []
-    link = socket.create_connection(address, min(CONNECT, _left(terms.ends)))
-    with link:
+    with _connected(address, terms) as link:
         link.settimeout(_left(terms.ends))
-        with terms.context.wrap_socket(link, server_hostname=terms.name) as secure:
+        name = terms.name.encode("ascii")  # as bytes, see Lookup
+        with terms.context.wrap_socket(link, server_hostname=name) as secure:
             secure.settimeout(_left(terms.ends))
             _send(secure, "\r\n".join([*lines, "", ""]).encode("ascii"))
             with io.BufferedReader(_Stream(secure, terms.ends), PIECE) as stream:
                 yield Answer(stream)
+
+
+def _connected(address: Address, terms: Terms) -> socket.socket:
+    """A connection to the first place of a name that takes one; raises what is wrong with the last."""
+    places = terms.lookup.places(*address)
+    for place in places[:-1]:
+        with suppress(OSError):
+            return _link(place, terms.ends)
+    return _link(places[-1], terms.ends)
+
+
+def _link(place: Place, ends: float) -> socket.socket:
+    family, kind, protocol, _, where = place
+    link = socket.socket(family, kind, protocol)
+    try:
+        link.settimeout(min(CONNECT, _left(ends)))
+        link.connect(where)
+    except BaseException:  # such as a signal
+        link.close()
+        raise
+    return link
 
 
 def _send(secure: ssl.SSLSocket, request: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Callable, Optional, Protocol
 from bcm_jobstats.errors import JobstatsError
 from bcm_jobstats.node.agent import Agent
 from bcm_jobstats.node.config import BadConfig, Config
-from bcm_jobstats.node.messages import NOTICE, line
+from bcm_jobstats.node.messages import NOTICE, line, where
 from bcm_jobstats.node.notify import Notify
 from bcm_jobstats.node.outcome import Outcome
 from bcm_jobstats.node.runner import RUNNING
@@ -20,6 +20,10 @@ ERROR = 3
 
 class Waiting(Protocol):
     """signals.Signals, as tests have it too."""
+
+    def begin(self) -> None:
+        """Signals come from now on. Raises Stop."""
+        ...
 
     def wait(self, seconds: float) -> None:
         """Wait, less when a signal comes. Raises Stop."""
@@ -41,7 +45,7 @@ class Loop:
     def __init__(
         self,
         load: Callable[[], Config],
-        make: Callable[[Config], Agent],
+        make: Callable[[Config, Optional[Agent]], Agent],
         signals: Waiting,
         *,
         notify: Notify,
@@ -49,7 +53,8 @@ class Loop:
         feeding: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`load` raises BadConfig. `feeding` is how often the watchdog is to be fed, in seconds."""
+        """`load` raises BadConfig; `make` is also given the agent before. `feeding` is how often the watchdog is to be
+        fed, in seconds."""
         self._load, self._make = load, make
         self._signals, self._notify, self._say = signals, notify, say
         self._feeding, self._monotonic = feeding, monotonic
@@ -58,37 +63,42 @@ class Loop:
         self._said = ""
         self._sound = False
         """Whether the configuration was sound when it was last read."""
+        self._started = False
+        """Whether what was known of the node was kept to; from then on BCM is asked first."""
 
     def run(self) -> None:
         """Everything, until Stop: then this node's targets are withdrawn."""
-        self._notify.ready("reads its configuration")
         try:
+            self._signals.begin()
+            self._guarded(self._read)
+            self._notify.ready("has read its configuration")
             while True:
                 self._wait(self._round())
+                if not self._sound:
+                    self._guarded(self._read)
         except Stop:
             self._signals.ignore()
             self._notify.stopping()
+            if self._agent is None:  # a target may be there of an agent that was killed
+                self._guarded(self._read)
             if self._agent is not None:
                 self._guarded(self._agent.withdraw)
 
     def _round(self) -> float:
         """One round; how long to wait after it, in seconds."""
-        fresh = False
-        if self._signals.asked_to_reload() or not self._sound:
-            fresh = self._read()
         if self._agent is None:
             self._notify.alive(f"no sound configuration: {self._said}")
             return Config().check_interval
-        agent = self._agent
-        outcome = self._guarded(agent.start_up if fresh else agent.cycle)
+        outcome = self._guarded(self._agent.cycle if self._started else self._agent.start_up)
+        self._started = True
         if outcome is None:
             self._notify.alive("has met an error of its own: see its log")
             return self._config.check_interval if self._config else Config().check_interval
         self._notify.alive(status(outcome))
         return outcome.wait
 
-    def _read(self) -> bool:
-        """Read the configuration; whether there is a new agent for it. One that is not sound changes nothing."""
+    def _read(self) -> None:
+        """Read the configuration, and make an agent for a new one. One that is not sound changes nothing."""
         try:
             config = self._load()
         except BadConfig as error:
@@ -97,14 +107,12 @@ class Loop:
                 self._said = line(error)
                 going_on = "; the one read before goes on being used" if self._agent else ""
                 self._say(ERROR, f"{self._said}{going_on}")
-            return False
+            return
         if self._said:
             self._say(NOTICE, "the configuration is sound again")
         self._sound, self._said = True, ""
-        if self._config and config.means(self._config):
-            return False
-        self._config, self._agent = config, self._make(config)
-        return True
+        if self._config is None or not config.means(self._config):
+            self._config, self._agent = config, self._make(config, self._agent)
 
     def _guarded(self, act: Callable[[], Optional[Outcome]]) -> Optional[Outcome]:
         """What `act` gives; None for an error that nobody thought of, which ends this round and not the agent."""
@@ -113,7 +121,7 @@ class Loop:
         except JobstatsError as error:
             self._say(ERROR, line(error))
         except Exception as error:  # a crash would stop the exporters for it
-            self._say(ERROR, f"error of its own: {type(error).__name__}: {error}; {_where(error)}")
+            self._say(ERROR, f"error of its own: {type(error).__name__}: {error}; {where(error)}")
         return None
 
     def _wait(self, seconds: float) -> None:
@@ -124,15 +132,9 @@ class Loop:
             self._notify.alive()
             if self._signals.asked_to_reload():
                 self._sound = False
+                if self._agent is not None:
+                    self._agent.hurry()
                 return
-
-
-def _where(error: BaseException) -> str:
-    """File and line. The module `traceback` would cost every node half a megabyte for it."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else ""
 
 
 def status(outcome: Outcome) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Callable
+from contextlib import suppress
+from typing import Callable, Optional
 
 from bcm_jobstats.errors import ExitStatus, printable
 from bcm_jobstats.node.agent import Agent
@@ -16,7 +17,7 @@ from bcm_jobstats.node.messages import Messages
 from bcm_jobstats.node.notify import Notify, watchdog
 from bcm_jobstats.node.options import Options, parsed
 from bcm_jobstats.node.report import data, exit_status, text
-from bcm_jobstats.node.signals import Signals, Stop
+from bcm_jobstats.node.signals import Signals, Stop, release
 from bcm_jobstats.node.storage import Storage
 from bcm_jobstats.node.systemd import Systemd, is_root
 from bcm_jobstats.node.targetfiles import TargetFiles
@@ -50,15 +51,16 @@ def main(arguments: list[str]) -> int:
 
 def run(options: Options) -> int:
     """Run until told to stop, or one round with `once`."""
-    say = speaker()
     if options.once:
-        return _once(options, say)
-    notify = Notify(os.environ.pop("NOTIFY_SOCKET", None))
+        release()
+        return _once(options)
+    signals, say = Signals(), speaker()
+    storage = Storage(STORAGE_SECONDS)  # one for all agents: what hangs for one of them hangs for the next one too
     Loop(
         lambda: _load(options),
-        lambda config: agent(config, say, options.dry_run),
-        Signals(),
-        notify=notify,
+        lambda config, former: agent(config, say, storage, former, options.dry_run),
+        signals,
+        notify=Notify(os.environ.pop("NOTIFY_SOCKET", None)),
         say=say,
         feeding=watchdog(FEEDING),
     ).run()
@@ -69,7 +71,7 @@ def _load(options: Options) -> Config:
     return load(options.file, targets=options.prometheus_targets_dir, root=options.root)
 
 
-def _once(options: Options, say: Say) -> int:
+def _once(options: Options) -> int:
     if is_root():
         os.umask(0o022)  # the service, which is not root, goes on with what is written here
     try:
@@ -83,15 +85,15 @@ def _once(options: Options, say: Say) -> int:
         return int(error.status)
     config = config._replace(textfile=None)  # those metrics are the service's
     # What was found is in what is printed, so nothing is said meanwhile.
-    outcome = agent(config, lambda priority, line: None, options.dry_run).cycle()
+    storage = Storage(STORAGE_SECONDS)
+    outcome = agent(config, lambda priority, line: None, storage, dry_run=options.dry_run).cycle()
     for line in [json.dumps(data(outcome), indent=2)] if options.json else text(outcome):
         print(line)
     return exit_status(outcome)
 
 
-def agent(config: Config, say: Say, dry_run: bool = False) -> Agent:
-    """An agent of the real world."""
-    storage = Storage(STORAGE_SECONDS)
+def agent(config: Config, say: Say, storage: Storage, former: Optional[Agent] = None, dry_run: bool = False) -> Agent:
+    """An agent of the real world, which goes on with what `former` knew."""
     run_folder = config.root / RUN.relative_to("/")
     return Agent(
         config,
@@ -99,6 +101,7 @@ def agent(config: Config, say: Say, dry_run: bool = False) -> Agent:
         Systemd(run_folder, is_root()),
         lambda directory: TargetFiles(directory, storage),
         Messages(say, dry_run),
+        former=former,
         dry_run=dry_run,
     )
 
@@ -108,8 +111,9 @@ def speaker() -> Say:
     journal = _is_journal()
 
     def say(priority: int, line: str) -> None:
-        print(f"<{priority}>{printable(line)}" if journal else f"role-monitor: {printable(line)}", file=sys.stderr)
-        sys.stderr.flush()
+        with suppress(OSError):  # whoever read it is gone, or the disk is full: no reason to end
+            print(f"<{priority}>{printable(line)}" if journal else f"role-monitor: {printable(line)}", file=sys.stderr)
+            sys.stderr.flush()
 
     return say
 

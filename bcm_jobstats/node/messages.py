@@ -15,6 +15,14 @@ def line(error: JobstatsError) -> str:
     return "; ".join(part.strip() for part in str(error).splitlines() if part.strip())
 
 
+def where(error: BaseException) -> str:
+    """File and line of an error. The module `traceback` would cost every node half a megabyte for it."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else ""
+
+
 class Messages:
     """`say` is given a priority of syslog and a line. `problems` are those of now, by what they are about."""
 

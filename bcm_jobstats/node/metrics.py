@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats import __version__
 from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.node import ownfiles
 from bcm_jobstats.node.outcome import Outcome
 
 PREFIX = "bcm_role_monitor"
@@ -24,6 +24,10 @@ class Metrics:
         self.polls = {"success": 0, "unknown": 0}
         self.last_success: Optional[float] = None
 
+    def go_on(self, former: Metrics) -> None:
+        """Count on from where another agent of this process was."""
+        self.polls, self.last_success = former.polls, former.last_success
+
     def answered(self, now: float) -> None:
         """BCM told the role."""
         self.polls["success"] += 1
@@ -37,15 +41,8 @@ class Metrics:
         """Replace the file, or leave it as it was. `attempts`: service -> failed starts. Raises JobstatsError."""
         if self.path is None:
             return
-        # Hidden and with another ending, so that node_exporter does not read it half written.
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            try:
-                temporary.write_text(self.text(outcome, attempts), encoding="utf-8")
-                temporary.chmod(0o644)
-                temporary.replace(self.path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            ownfiles.replace(self.path, self.text(outcome, attempts).encode(), lasting=False)
         except OSError as error:
             cause = f"cannot be written: {(error.strerror or str(error)).lower()}"
             raise JobstatsError(str(self.path), cause, "Everything else goes on.") from error

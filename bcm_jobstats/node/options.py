@@ -16,10 +16,11 @@ are stopped and the node's target files are gone. While BCM does not answer noth
 
 PRECEDENCE = """\
 A setting of the command line goes before one of the configuration file, and that before its default. Signals: SIGHUP
-reads the configuration again, SIGTERM takes this node's target files away and ends.
+reads the configuration again and asks BCM at once, SIGTERM takes this node's target files away and ends.
 
 exit status with --once: 0 everything is as the role says, 1 something is wrong, 65 the configuration cannot be used,
-69 BCM does not tell whether the node has the role; 64 for a command line that makes no sense.
+69 BCM does not tell whether the node has the role; 64 for a command line that makes no sense;
+78 for a Python older than 3.9.
 
 examples:
   role-monitor --once --dry-run

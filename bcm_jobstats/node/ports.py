@@ -18,12 +18,20 @@ class Unknown(JobstatsError):
     status = ExitStatus.UNREACHABLE
 
 
+class NotListed(Unknown):
+    """BCM answers well, and has no device with this node's name, or two: nothing that gets better by asking less."""
+
+
 class ServicesLost(JobstatsError):
     """systemd cannot be asked, or does not take orders."""
 
 
 class StorageLost(JobstatsError):
     """The targets directory is missing, read-only, full or does not answer in time."""
+
+
+class NoFolder(StorageLost):
+    """There is no such directory, while the one above it is there: somebody removed it, and all that was in it."""
 
 
 class Roles(Protocol):
@@ -33,7 +41,7 @@ class Roles(Protocol):
         """Whether BCM says that `host` (a short name in lower case) has the followed role now.
 
         `known` is what the agent believes: an answer that agrees may be one that another node asked for a moment ago,
-        one that differs is BCM's own to this node. Raises Unknown.
+        one that differs is BCM's own to this node, given twice where it takes the role away. Raises Unknown.
         """
         ...
 

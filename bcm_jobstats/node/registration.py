@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Optional
 
 from bcm_jobstats.node.config import Exporter
+
+LARGEST = 1 << 16
+"""Bytes of what can be a node's target file, which has a few hundred."""
+
+
+def clusters(content: Optional[bytes]) -> set[str]:
+    """The labels `cluster` in a target file; what is none, damaged or missing has none."""
+    if not content or len(content) > LARGEST:
+        return set()
+    try:
+        groups = json.loads(content)
+    except (ValueError, RecursionError):
+        return set()
+    found = [group.get("labels") for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
+    labels = [labels.get("cluster") for labels in found if isinstance(labels, dict)]
+    return {label for label in labels if isinstance(label, str)}
 
 
 def file_names(host: str, exporters: Sequence[Exporter]) -> list[str]:

@@ -19,11 +19,15 @@ class Retries:
     """`pending` has the services that are waited with, and is what survives a restart of the agent."""
 
     def __init__(self, soon: float, most: int, slow: float) -> None:
-        """`most` attempts with `soon` seconds between them, then one every `slow` seconds."""
+        """`most` attempts with `soon` seconds between them, then one every `slow` seconds; 0: that at once."""
         self.soon, self.most, self.slow = soon, most, slow
         self.pending: dict[str, Attempts] = {}
         self._brief: dict[str, int] = {}
         """How many times in a row a service was started and did not run any more in the next round."""
+
+    def go_on(self, former: Retries) -> None:
+        """Wait with the services that another agent of this process waited with."""
+        self.pending, self._brief = former.pending, former._brief
 
     def due(self, service: str, now: float) -> bool:
         """Whether to try to start it now. A clock that was set back, or far forward and back, must not stall it."""
@@ -43,7 +47,7 @@ class Retries:
         """It was tried and runs. One that never lasts until the next round is waited with like one that fails."""
         brief = self._brief.get(service, 0) + 1
         self._brief[service] = brief
-        if brief >= self.most:
+        if brief >= max(self.most, 2):  # once proves nothing
             self._wait(service, brief, now)
         else:
             self.pending.pop(service, None)

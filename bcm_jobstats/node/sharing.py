@@ -15,18 +15,25 @@ from pathlib import Path
 from typing import Callable, NamedTuple, Optional, TypeVar
 
 from bcm_jobstats.node.config import Config
-from bcm_jobstats.node.devices import LARGEST, Devices
-from bcm_jobstats.node.ports import StorageLost
+from bcm_jobstats.node.devices import Devices
+from bcm_jobstats.node.heads import TOTAL
 from bcm_jobstats.node.tls import Run
 
 T = TypeVar("T")
 FOLDER = ".prometheus-targets.tmp"
 """Beside the targets; stack.targets and scripts/jobstats-target know it by the same name."""
 FORMAT = 1
+LARGEST = 1024 * 1024
+"""Bytes of a list: 80,000 nodes with names such as dgx-00001. A larger one costs an agent more memory than it has."""
 FRESH = 0.1
-"""Of check_interval: how old a list may be that is gone by."""
-STALE = 15.0
-"""Seconds after which somebody who is asking for all is taken to be gone."""
+"""Of check_interval: how long a list is gone by."""
+TWICE = 2.0
+"""Times what BCM took to answer: how long a list of a slow head node is gone by at least, so that agents do not ask it
+faster than it answers."""
+SPARE = 10.0
+"""Seconds above what asking all head nodes may take, after which somebody who is asking for all is taken to be gone."""
+LATEST = 1e12
+"""No time is later, in seconds of the epoch."""
 PATIENCE, STEP = 3.0, 0.25
 """Seconds that are spent on waiting for another agent's list, and between two looks for it."""
 MINE, THEIRS, NOBODYS = "mine", "theirs", "nobody's"
@@ -34,9 +41,11 @@ MINE, THEIRS, NOBODYS = "mine", "theirs", "nobody's"
 
 
 class Shared(NamedTuple):
-    """`asked`: when BCM was asked, in seconds of the epoch. `roles` as in Devices, without what is there twice."""
+    """`asked`: when BCM was asked, in seconds of the epoch, and `took`: how long until it had answered. `roles` as in
+    Devices, without what is there twice."""
 
     asked: float
+    took: float
     roles: Mapping[str, bool]
 
 
@@ -47,6 +56,7 @@ class Sharing:
         self._config, self._run, self._clock, self._sleep = config, run, clock, sleep
         self._folder = config.targets.parent / FOLDER
         self._file = self._lock = self._folder
+        self._stale = len(config.heads) * TOTAL + SPARE
 
     def among(self, authority: str) -> None:
         """Share with agents of the same cluster only: clusters on one storage may well call their heads alike."""
@@ -55,9 +65,9 @@ class Sharing:
         name = hashlib.sha256(same.encode()).hexdigest()[:16]
         self._file, self._lock = self._folder / f"roles-{name}.json", self._folder / f"roles-{name}.lock"
 
-    def read(self) -> Optional[Shared]:
-        """The list when it is young enough to go by."""
-        return self._try(self._fresh, None)
+    def read(self, share: float = FRESH) -> Optional[Shared]:
+        """The list when it is young enough to go by: `share` of check_interval, or more where BCM is slow."""
+        return self._try(lambda: self._young(share), None)
 
     def claim(self) -> str:
         """Be the one who asks for all: MINE, THEIRS or NOBODYS."""
@@ -74,12 +84,15 @@ class Sharing:
         return None
 
     def publish(self, host: str, asked: float, devices: Devices) -> None:
-        """Tell the others, and let go."""
-        told = {"format": FORMAT, "asked": asked, "host": host}
+        """Tell the others what BCM was asked then and has answered now, and let go."""
+        told = {"format": FORMAT, "asked": asked, "took": max(0.0, self._clock() - asked), "host": host}
         names = {key: [name for name, has in devices.roles.items() if has is value]
                  for key, value in (("with", True), ("without", False))}  # fmt: skip
-        content = json.dumps({**told, **names}).encode()
-        self._try(lambda: self._publish(host, content), None)
+        content = json.dumps({**told, **names}, separators=(",", ":")).encode()
+        if len(content) > LARGEST:
+            self.release()
+        else:
+            self._try(lambda: self._publish(host, content), None)
 
     def release(self) -> None:
         """Let go with nothing to tell."""
@@ -88,24 +101,27 @@ class Sharing:
     def _try(self, function: Callable[[], T], otherwise: T) -> T:
         try:
             return self._run("shared list of roles", function)
-        except (StorageLost, OSError, ValueError, RecursionError):
+        except Exception:  # whatever others wrote there keeps nobody from asking BCM
             return otherwise
 
-    def _fresh(self) -> Optional[Shared]:
+    def _young(self, share: float) -> Optional[Shared]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with os.fdopen(os.open(self._file, flags), "rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 return None
-            found = _parsed(stream.read(LARGEST))
-        age = self._clock() - found.asked
-        return found if -1 < age < FRESH * self._config.check_interval else None
+            content = stream.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            return None
+        found, interval = _parsed(content), self._config.check_interval
+        age = self._clock() - found.asked - found.took
+        return found if -1 < age < max(share * interval, min(TWICE * found.took, interval)) else None
 
     def _claim(self) -> str:
         for _ in range(2):
             try:
                 self._create(self._lock)
             except FileExistsError:
-                if abs(self._clock() - self._lock.stat().st_mtime) < STALE:
+                if abs(self._clock() - self._lock.stat().st_mtime) < self._stale:
                     return THEIRS
                 self._lock.unlink()
             except FileNotFoundError:
@@ -138,12 +154,17 @@ class Sharing:
 def _parsed(content: bytes) -> Shared:
     """The list in a file; ValueError when it is none."""
     told = json.loads(content)
-    sound = isinstance(told, dict) and told.get("format") == FORMAT and isinstance(told.get("asked"), (int, float))
+    sound = isinstance(told, dict) and told.get("format") == FORMAT and _time(told.get("asked"), told.get("took"))
     if not (sound and isinstance(told.get("with"), list) and isinstance(told.get("without"), list)):
         raise ValueError("not a list of roles")
-    asked, having, lacking = told["asked"], told["with"], told["without"]
+    having, lacking = told["with"], told["without"]
     roles = {name: True for name in having if isinstance(name, str)}
     roles.update((name, False) for name in lacking if isinstance(name, str))
     if len(roles) != len(having) + len(lacking):
         raise ValueError("a name is there twice")
-    return Shared(float(asked), roles)
+    return Shared(float(told["asked"]), float(told["took"]), roles)
+
+
+def _time(*values: object) -> bool:
+    """Whether these are seconds; not all that JSON calls a number is."""
+    return all(isinstance(value, (int, float)) and 0 <= value < LATEST for value in values)

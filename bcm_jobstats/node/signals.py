@@ -9,15 +9,25 @@ from contextlib import suppress
 from types import FrameType
 from typing import Optional
 
+HELD = {signal.SIGTERM, signal.SIGHUP}
+"""What waits until the program can do what it is told (node.__main__ has it wait from the first)."""
+
 
 class Stop(BaseException):  # no error: nothing that catches errors may swallow it
     """The agent was told to end. It is raised wherever the agent is: whatever it does may end at any point."""
 
 
+def release() -> None:
+    """Let come what waits."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+
+
 class Signals:
-    """The signals of this process from now on. Only the main thread makes one, and once."""
+    """The signals of this process from now on; SIGTERM and SIGHUP from begin() on. Only the main thread makes one, and
+    once."""
 
     def __init__(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
         self._hung_up = False
         self._armed = True
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -26,6 +36,10 @@ class Signals:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._hang_up)
+
+    def begin(self) -> None:
+        """Let them come. Raises Stop when one is waiting."""
+        release()
 
     def wait(self, seconds: float) -> None:
         """Wait, less when a signal comes. Raises Stop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import datetime, timezone
 from typing import Any, Optional
@@ -14,6 +15,7 @@ SEED_ROLE = "slurmclient"
 
 FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(\+[a-z][a-z0-9_-]{0,47})?\.json"
 DIRECTORY = r"/[^\x00-\x1f\x7f]*"
+SERVICE = r"[A-Za-z0-9][A-Za-z0-9:_.@-]{0,127}"
 
 
 class State:
@@ -34,6 +36,14 @@ class State:
         """When BCM last answered. Seconds since 1970, as `since`."""
         self.retries = retries or {}
         self.registered = registered or {}
+        self.clusters: list[str] = []
+        """The labels `cluster` that those files may have, besides that of the configuration."""
+        self.started: list[str] = []
+        """The services that we started and that may run."""
+
+    def forget(self) -> None:
+        """What BCM said is about another name or role than the present one; what we did is not forgotten."""
+        self.has = self.since = self.last_check = None
 
     def record(self, directory: str, names: set[str]) -> None:
         """Exactly these names lie in a directory now, or may."""
@@ -53,6 +63,8 @@ def encode(state: State, role: str) -> bytes:
         "role": role,
         "since": _time_out(state.since),
         "registered": state.registered,
+        "clusters": state.clusters,
+        "started": state.started,
     }
     return (json.dumps(document, indent=2) + "\n").encode()
 
@@ -64,6 +76,8 @@ def decode(content: bytes, host: str, role: str, targets: str) -> State:
     try:
         document = _typed(json.loads(content), dict)
         state = State(host, retries=_retries(document), registered=_registered(document, host, targets))
+        state.clusters = [_typed(label, str) for label in _typed(document.get("clusters", []), list)]
+        state.started = _services(document)
         has = document["has_slurmclient_role"]
         if document.get("role", SEED_ROLE) == role and has is not None:
             state.has = _typed(has, bool)
@@ -111,8 +125,16 @@ def _registered(document: dict[str, Any], host: str, targets: str) -> dict[str, 
             isinstance(name, str) and re.fullmatch(FILE_NAME, name) for name in _typed(names, list)
         ):
             raise ValueError("registered has something that is no target file")
+        os.fsencode(directory)
         registered[directory] = list(names)
     return registered
+
+
+def _services(document: dict[str, Any]) -> list[str]:
+    found = [_typed(name, str) for name in _typed(document.get("started", []), list)]
+    if not all(re.fullmatch(SERVICE, name) for name in found):  # they are stopped one day
+        raise ValueError("started has something that is no service")
+    return found
 
 
 def _time_out(seconds: Optional[float]) -> Optional[str]:

@@ -12,8 +12,8 @@ REMEDY = "Does the server of shared storage answer? df on the node hangs as long
 
 
 class Storage:
-    """Runs one piece of work at a time in a thread of its own. What hangs is left behind, and until it comes back
-    nothing else is tried: a hundred hanging threads would say no more than one.
+    """Shared storage: what is done there is about one thing, a directory or the certificate, and each may lie on a
+    server of its own. One that hangs keeps no other one from being used.
 
     No thread of it keeps the process from ending.
     """
@@ -21,19 +21,26 @@ class Storage:
     def __init__(self, seconds: float) -> None:
         """`seconds` is what each piece of work may take."""
         self._seconds = seconds
-        self._left: Optional[_Work[object]] = None
-        self._patience = 0.0
-
-    @property
-    def hangs(self) -> bool:
-        """Whether a piece of work that was given up has not come back."""
-        return self._left is not None and not self._left.done.is_set()
+        self._places: dict[str, _Place] = {}
 
     def run(self, what: str, function: Callable[[], T]) -> T:
         """What `function` gives or raises; StorageLost about `what` when it does not come back in time.
 
-        What was given up may yet be done, at any later time.
+        What was given up may yet be done, at any later time, but never beside other work about `what`.
         """
+        return self._places.setdefault(what, _Place(self._seconds)).run(what, function)
+
+
+class _Place:
+    """Runs one piece of work at a time in a thread of its own. What hangs is left behind, and until it comes back
+    nothing else is tried: a hundred hanging threads would say no more than one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left: Optional[_Work[object]] = None
+        self._patience = 0.0
+
+    def run(self, what: str, function: Callable[[], T]) -> T:
         if self._left is not None and not self._left.done.wait(self._patience):
             self._patience = 0.0
             raise _lost(what)

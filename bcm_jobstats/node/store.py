@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.errors import JobstatsError
+from bcm_jobstats.node import ownfiles
 from bcm_jobstats.node.state import State, decode, encode
 
 SUFFIX = "_state.json"
 LARGEST = 1 << 20
+LEFTOVER = 60.0
+"""Seconds after which an unfinished file is nobody's: --once and the service may write at the same time."""
 
 
 class StateLost(JobstatsError):
@@ -39,6 +43,8 @@ class Store:
         for other in sorted(others, key=lambda one: one.last_check or 0.0):
             if state is None:
                 found.retries = other.retries
+            found.clusters = sorted({*found.clusters, *other.clusters})
+            found.started = sorted({*found.started, *other.started})
             for directory, names in other.registered.items():
                 found.record(directory, {*names, *found.registered.get(directory, [])})
         return found, problems
@@ -49,30 +55,27 @@ class Store:
         if self.dry_run or (path, content) == self._saved:
             return
         try:
-            self._write(path, content)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            ownfiles.replace(path, content)
             self._tidy(state.host)
         except OSError as error:
             raise StateLost(str(path), (error.strerror or str(error)).lower(), "Is the disk full?") from error
         self._saved = path, content
 
-    def _write(self, path: Path, content: bytes) -> None:
-        temporary = self.directory / f".{path.name}.{os.getpid()}"
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
     def _tidy(self, host: str) -> None:
         """All that files of other names tell is saved under this one by now; they go, and so does what killed agents
         left unfinished."""
-        leftovers = [path for path in self.directory.glob(f".*{SUFFIX}.*") if path.suffix != f".{os.getpid()}"]
-        for path in [*leftovers, *map(self._path, self._other_names(host))]:
+        for path in [*self._leftovers(), *map(self._path, self._other_names(host))]:
             path.unlink(missing_ok=True)
+
+    def _leftovers(self) -> Iterator[Path]:
+        now = time.time()
+        for path in self.directory.glob(f".*{SUFFIX}.*"):
+            try:
+                if abs(now - path.lstat().st_mtime) > LEFTOVER:
+                    yield path
+            except FileNotFoundError:  # its writer has finished it
+                pass
 
     def _path(self, host: str) -> Path:
         return self.directory / f"{host}{SUFFIX}"
@@ -84,9 +87,7 @@ class Store:
     def _read(self, name: str, problems: list[JobstatsError]) -> Optional[State]:
         path = self._path(name)
         try:
-            with path.open("rb") as file:
-                content = file.read(LARGEST)
-            return decode(content, name, self.role, self.targets)
+            return decode(ownfiles.read(path, LARGEST), name, self.role, self.targets)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -16,8 +16,8 @@ ASKING = 10.0
 """Seconds that systemd may take to answer."""
 ACTING = 25.0
 """Seconds that services may take to start or stop; what takes longer goes on without us."""
-CARRIED_OUT = 30.0
-"""Seconds in which an order must be carried out: more than scripts/role-monitor-orders gives systemd."""
+CARRIED_OUT = 40.0
+"""Seconds in which an order must be carried out: more than scripts/role-monitor-orders gives systemd for all of it."""
 LOOKING = 0.1
 """Seconds between two looks at orders."""
 SYSTEMCTL = ("systemctl", "--no-ask-password", "--no-pager", "--quiet")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
-from bcm_jobstats.node.ports import StorageLost
+from bcm_jobstats.node import ownfiles
+from bcm_jobstats.node.ports import NoFolder, StorageLost
 from bcm_jobstats.node.storage import Storage
 
 STAGING = ".prometheus-targets.tmp"
@@ -89,6 +89,7 @@ class TargetFiles:
         except OSError as error:
             raise _lost(self._directory, error) from None
         try:
+            (self._directory / name).lstat()  # where nothing can be written, unlink says so also of what is not there
             (self._directory / name).unlink()
         except FileNotFoundError:
             return False
@@ -100,14 +101,13 @@ class TargetFiles:
 def _content(path: Path) -> Optional[bytes]:
     """What a plain file holds, MOST bytes at most; None when there is no such file, or none that may be read."""
     try:
-        # Without O_NONBLOCK a pipe in its place would hold the agent.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return ownfiles.read(path, MOST)
+    except ValueError:
+        return None
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP, errno.EACCES, errno.ENXIO):
             return None
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(MOST) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def _make(staging: Path, like: os.stat_result) -> None:
@@ -132,4 +132,5 @@ def _write(path: Path, content: bytes, like: os.stat_result) -> None:
 
 def _lost(folder: Path, error: OSError) -> StorageLost:
     known = CAUSES.get(error.errno or 0, (str(error.strerror or error).lower(), "Is shared storage in order?"))
-    return StorageLost(str(folder), *known)
+    gone = error.errno == errno.ENOENT and folder.parent.is_dir()
+    return (NoFolder if gone else StorageLost)(str(folder), *known)

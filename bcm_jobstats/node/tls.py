@@ -60,7 +60,8 @@ class Tls:
             if self._loaded is None:
                 if isinstance(error, Unknown):
                     raise
-                raise Unknown(f"certificate {self._files[0]}", f"cannot be read: {error.cause}", RENEW) from error
+                subject = f"certificate {self._files[0]}"
+                raise Unknown(subject, f"cannot be read: {error.cause}", error.remedy) from error
             if isinstance(error, Unknown):
                 self._say(f"{error.subject}: {error.cause}; the one read before goes on being used. {error.remedy}")
             return self._loaded.context
@@ -81,11 +82,12 @@ class Tls:
 
     def _load(self) -> _Loaded:
         """What was loaded when the files are the same, else anew. Runs where shared storage may hang."""
-        signature = tuple(_signature(file) for file in self._files)
+        statuses = [_status(file) for file in self._files]
+        signature = tuple(_signature(status) for status in statuses)
         if self._loaded is not None and signature == self._loaded.signature:
             return self._loaded
         certificate, key, ca = self._files
-        if key.stat().st_mode & OTHERS:
+        if statuses[1].st_mode & OTHERS:
             cause = "others than its owner can read or write it, so it is not used"
             raise Unknown(f"private key {key}", cause, f"chmod 600 {key}; if it lay open for long, make a new one.")
         der, trusted = _der(certificate), _text(ca)
@@ -108,11 +110,14 @@ class Tls:
         return _Loaded(signature, context, hashlib.sha256(trusted.encode()).hexdigest(), admin)
 
 
-def _signature(file: Path) -> tuple[int, ...]:
+def _status(file: Path) -> os.stat_result:
     try:
-        status = file.stat()
+        return file.stat()
     except OSError as error:
         raise _unreadable(file, error) from error
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode)
 
 

@@ -41,9 +41,13 @@ FILES = (
     f"{UNITS}/{ORDERS}.service",
 )
 """The paths of all that `files` gives."""
-SHEBANG = b"#!/usr/bin/python3 -IS\n"
+PYTHON = "/usr/bin/python3"
+SHEBANG = f"#!{PYTHON} -IS\n".encode()
 """Neither the environment nor what is installed beside Python's own library has a say in it (-I, -S); it starts in half
 the time for it."""
+TOO_OLD = 78
+"""The program's exit status where PYTHON is older than LEAST (node.__main__)."""
+LEAST = (3, 9)
 SOURCES = ("__init__.py", "errors.py", "node/*.py")
 """The modules that travel."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -67,6 +71,7 @@ def files(site: Site, roles: Sequence[RoleSpec], heads: Sequence[str]) -> list[P
         "run": RUN,
         "textfile": TEXTFILE,
         "link": LINK,
+        "too_old": TOO_OLD,
         "parent": str(PurePosixPath(site.targets.directory).parent),
     }
     units = (f"{SERVICE}.service", f"{ORDERS}.path", f"{ORDERS}.service")

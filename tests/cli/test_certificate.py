@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -115,20 +115,72 @@ def test_agents_read_devices_and_nothing_else(monitored: Simulator) -> None:
     assert monitored.state() == before
 
 
-def test_their_files_are_their_user_s_alone(monitored: Simulator) -> None:
-    """On shared storage, in one folder; the authority is BCM's."""
+def test_their_user_reads_their_files_and_changes_none(monitored: Simulator) -> None:
+    """On shared storage, in one folder: who could change the authority there would be believed as BCM."""
     files = of_agents(monitored)
     folder = files[0].parent
     assert sorted(folder.iterdir()) == sorted(files)
     assert list(folder.parent.glob(".*")) == [], "no workshop is left"
-    assert [path.stat().st_mode & 0o777 for path in (folder, *files)] == [0o700, 0o644, 0o600, 0o644]
+    assert [path.stat().st_mode & 0o777 for path in (folder, *files)] == [0o750, 0o644, 0o600, 0o644]
     if os.geteuid() == 0:
-        assert {(path.stat().st_uid, path.stat().st_gid) for path in (folder, *files)} == {(967, 967)}
+        owners = [(path.stat().st_uid, path.stat().st_gid) for path in (folder, *files)]
+        assert owners == [(0, 967), (0, 0), (967, 967), (0, 0)]
     assert files[2].read_bytes() == (monitored.directory / "cm/local/apps/cmd/etc/cacert.pem").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("what", "more"),
+    [
+        ("another file", "--force"),
+        ("another file", "--print"),
+        ("an authority", "--print"),
+        ("nothing", "--force"),
+        ("a link", "--force"),
+        ("a file", "--print"),
+    ],
+)
+def test_a_folder_for_something_else_is_not_taken(monitored: Simulator, what: str, more: str, tmp_path: Path) -> None:
+    """Its owner would be the agents' group's from then on, and its mode: /etc, say."""
+    folder = monitored.directory / "srv" / f"{what}{more}".replace(" ", "-")
+    folder.parent.mkdir(exist_ok=True)
+    if what == "a link":
+        folder.symlink_to(of_agents(monitored)[0].parent)
+    elif what == "a file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        files = {"another file": ["role-monitor.key", "site.yaml"], "an authority": ["ca.pem"]}
+        for name in files.get(what, ()):
+            (folder / name).touch()
+    status, tables = folder.lstat(), monitored.state()
+    out = f"/{folder.relative_to(monitored.directory)}"
+    outcome = run(monitored.directory, "certificate", "--for", "role-monitor", "--out", out, more)
+    assert outcome.status == 1 and f"{folder}: " in outcome.err
+    after = folder.lstat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (status.st_mode, status.st_uid, status.st_gid)
+    assert monitored.state() == tables
+
+
+def test_what_a_killed_run_left_is_told_and_goes_with_the_next(monitored: Simulator) -> None:
+    """A key lies in it. What another made beside it, or has a link to, stays."""
+    folder = of_agents(monitored)[0].parent
+    left = folder.with_name(".role-monitor.bcm-jobstats-abcd1234")
+    left.mkdir(mode=0o700)
+    (left / "role-monitor.key").touch(mode=0o600)
+    link, others = folder.with_name(".role-monitor.bcm-jobstats-link"), folder.with_name(".role-monitor.swp")
+    link.symlink_to(folder)
+    others.mkdir()
+    assert f"{left}/role-monitor.key: is a private key" in run(monitored.directory, "doctor").out
+    assert run(monitored.directory, "certificate", "--for", "role-monitor", "--force", "-q").status == 0
+    there = sorted(path.name for path in folder.parent.glob(".role-monitor*"))
+    link.unlink()
+    others.rmdir()
+    assert there == [link.name, others.name]
+    assert all(path.exists() for path in of_agents(monitored))
+
+
 def test_a_renewal_replaces_links_and_follows_none(monitored: Simulator) -> None:
-    """The folder is the agents' user's, who could have one wait there for root."""
+    """Whoever had one wait there for root. The certificate before goes on being valid."""
     made, key, _ = of_agents(monitored)
     before, prey = made.read_bytes(), monitored.directory / "root/prey"
     prey.write_text("x")
@@ -137,6 +189,7 @@ def test_a_renewal_replaces_links_and_follows_none(monitored: Simulator) -> None
     assert run(monitored.directory, "certificate", "--for", "role-monitor").status == 1
     outcome = run(monitored.directory, "certificate", "--for", "role-monitor", "--force")
     assert outcome.status == 0, outcome.err
+    assert "revoke it in cmsh (cert)" in outcome.err
     assert prey.read_text() == "x" and prey.stat().st_uid == os.getuid()
     assert key.is_file() and not key.is_symlink()
     assert made.read_bytes() != before
@@ -145,11 +198,17 @@ def test_a_renewal_replaces_links_and_follows_none(monitored: Simulator) -> None
 def test_how_to_make_it_by_hand(monitored: Simulator) -> None:
     lines = run(monitored.directory, "certificate", "--for", "role-monitor", "--print").out.splitlines()
     folder = agent.CERTIFICATES
-    assert lines[0] == f"install -d -m 0700 {folder}"
+    shop = f"{PurePosixPath(folder).parent}/.role-monitor.bcm-jobstats-by-hand"
+    assert lines[:2] == [f"mkdir -p {PurePosixPath(folder).parent}", f"mkdir -m 0700 {shop}"]
     assert 'set tokens "GET_DEVICE_TOKEN"' in lines
-    assert lines[-3:] == [
-        f"cp /cm/local/apps/cmd/etc/cacert.pem {folder}/ca.pem", f"chmod 600 {agent.KEY}", f"chown -R 967:967 {folder}",
-    ]  # fmt: skip
+    assert f'"{shop}/role-monitor.key" "{shop}/role-monitor.pem"' in next(one for one in lines if "createcert" in one)
+    assert lines[lines.index("END") + 1 :] == [
+        f"install -d -m 0750 -o 0 -g 967 {folder}",
+        f"install -m 0644 /cm/local/apps/cmd/etc/cacert.pem {folder}/ca.pem",
+        f"install -m 0644 {shop}/role-monitor.pem {agent.CERTIFICATE}",
+        f"install -m 0600 -o 967 -g 967 {shop}/role-monitor.key {agent.KEY}",
+        f"rm -r {shop}",
+    ]
 
 
 @pytest.mark.parametrize(("days", "told"), [(40, ""), (12, "ends in 1"), (0, "ended")])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.errors import ExitStatus
 from bcm_jobstats.monitoring import registry
 from bcm_jobstats.plan.lock import locked
@@ -19,7 +20,7 @@ from tests.harness import cluster, cmsh, run
 from tests.monitoring.directory import content
 
 TARGETS = "cm/shared/apps/jobstats/prometheus-targets"
-COMPACT = f"{TARGETS}.compact.json"
+STAGING = "cm/shared/apps/jobstats/.prometheus-targets.tmp"
 QUIET = ("--yes", "-q")
 
 
@@ -69,7 +70,9 @@ def head(tmp_path: Path) -> Iterator[Head]:
 
 
 def kept(head: Head) -> bool:
-    return (head.directory / "pdu1.json").exists() and (head.directory / "dgx-77.json").exists()
+    """With the folder that nodes of the other cluster need to write theirs."""
+    files = (head.directory / "pdu1.json", head.directory / "dgx-77.json", head.root / STAGING)
+    return all(path.exists() for path in files)
 
 
 def test_list_tells_what_is_of_others(head: Head) -> None:
@@ -119,22 +122,45 @@ def test_destroy_and_another_directory_leave_what_is_of_others(head: Head, monke
     assert kept(head)
 
 
-def test_the_one_file_comes_with_sync_and_goes_with_its_setting(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_one_file_comes_with_sync_and_stays_while_prometheus_may_read_it(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bcm_jobstats.monitoring.providers.WITHDRAWAL", 0.0)
-    one = head.root / COMPACT
-    for change in ("exporters: {}", "targets: {directory: /cm/shared/other/targets}", None):
+    one, other = (head.root / f"{TARGETS}.{name}.compact.json" for name in ("slurm", "other"))
+    other.write_text("[]")
+    for change in ("targets: {directory: /cm/shared/other/targets}", None):
         head.site("targets: {read: compact}")
         head.apply()
-        head.register("dgx-01")
+        head.register("dgx-01", "dgx-04")
         outcome = run(head.root, "targets", "sync")
-        assert "compact.json is new" in outcome.err and len(json.loads(one.read_bytes())) > 4
+        assert "slurm.compact.json is new" in outcome.err and b"dgx-04" in one.read_bytes()
         assert run(head.root, "targets", "sync", "-q").out == "", "by the timer it tells what changed alone"
         assert run(head.root, "drift", "-q").status == 0
+        head.site("exporters: {}")
+        head.apply()
+        assert run(head.root, "drift", "-q").status == 0
+        (head.directory / "dgx-04.json").unlink()
+        assert run(head.root, "targets", "sync", "-q").status == 0
+        assert b"dgx-01" in one.read_bytes() and b"dgx-04" not in one.read_bytes(), "kept up"
+        assert "prometheus render" in head.found()["compact"]["remedy"]
         if change:
             head.site(change)
         assert run(head.root, *(["apply", *QUIET] if change else ["destroy", *QUIET])).status == 0
         assert not one.exists(), change
-    assert kept(head)
+    assert kept(head) and other.exists()
+
+
+def test_a_node_that_registers_while_bcm_is_asked_stays(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Deployment._read
+
+    def meanwhile(deployment: Deployment) -> Any:
+        found = asked(deployment)
+        head.register("login-01")
+        return found
+
+    monkeypatch.setattr(Deployment, "_read", meanwhile)
+    assert run(head.root, "targets", "sync").out == "All registrations are as BCM says.\n"
+    assert (head.directory / "login-01.json").exists()
 
 
 def test_sync_is_for_one_run_at_a_time(head: Head) -> None:

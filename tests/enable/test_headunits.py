@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 
 from bcm_jobstats.bcm.cmsh import process
-from bcm_jobstats.enable import headunits
+from bcm_jobstats.enable import headfiles, headunits
 from bcm_jobstats.simulator import Simulator
 from bcm_jobstats.stack import Stack, load_definitions, load_site
 from tests.harness import cluster, run, until
@@ -66,7 +66,10 @@ def test_both_heads_get_units_and_services_and_lose_them_again(tmp_path: Path, m
         assert units(simulator) == [sorted(REGISTRY + HTTP)] * 2
         assert on_heads(simulator) == [["jobstats-registry", "jobstats-targets-http"]] * 2
         ok(simulator, "drift", "-q")
-        passive = next(root for name, root in simulator.heads().items() if name != simulator.active)
+        other, passive = next((name, root) for name, root in simulator.heads().items() if name != simulator.active)
+        simulator.control({"op": "head", "name": other, "state": "down"})
+        ok(simulator, "drift", "-q")  # a head that is down keeps what it has
+        simulator.control({"op": "head", "name": other, "state": "up"})
         timer = passive / UNITS / REGISTRY[2]
         timer.write_text(timer.read_text() + "# by hand\n")
         (passive / UNITS / REGISTRY[1]).unlink()
@@ -126,6 +129,18 @@ def test_a_unit_of_the_administrators_is_not_overwritten(tmp_path: Path) -> None
         ok(simulator, "apply", "--yes", "-q")
         ok(simulator, "destroy", "--yes", "-q")
         assert units(simulator) == [["jobstats-own.timer"]]
+
+
+@pytest.mark.parametrize("path", ["etc/bcm-jobstats/site.yaml", "srv/our site.yaml"])
+def test_a_site_file_that_lies_elsewhere_is_named_to_them(tmp_path: Path, path: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(WANTED)
+    definitions = load_definitions()
+    stack = Stack(load_site(tmp_path / path, definitions), definitions)
+    texts = {one.name: one.values["content"] for one in headfiles.desired(stack, ["h"], tmp_path)}
+    option = "" if path == SITE else f'--site "/{path}" '
+    assert f"ExecStart=/usr/bin/env bcm-jobstats {option}targets serve " in texts[f"h/{HTTP[0]}"]
+    assert f"ExecStart=/usr/bin/env bcm-jobstats {option}targets sync " in texts[f"h/{REGISTRY[0]}"]
 
 
 def rendered(tmp_path: Path) -> dict[str, str]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bcm_jobstats import planning
+from bcm_jobstats.bcm import validity
 from bcm_jobstats.bcm.cmsh import process
-from bcm_jobstats.bcm.entities import CATEGORY, Category, Cluster, Node, Place, SoftwareImage
+from bcm_jobstats.bcm.entities import CATEGORY, Category, Cluster, Node, Place, Service, SoftwareImage
+from bcm_jobstats.deployment import Deployment
 from bcm_jobstats.enable import commands, monitor
+from bcm_jobstats.enable.marks import of_place
 from bcm_jobstats.enable.places import placements
 from bcm_jobstats.imaging import contents
+from bcm_jobstats.plan.model import CREATE, DELETE, UPDATE, Change, Plan
 from bcm_jobstats.simulator import Simulator
 from bcm_jobstats.stack import Stack, agent, load_definitions, load_site
-from tests.harness import Snapshot, cluster, cmsh, run, snapshot
+from tests.harness import Snapshot, cluster, cmsh, run, snapshot, until
 
 GENERIC, SERVICES, MONITOR = "generic-role", "services", "role-monitor"
 EXPORTERS = "exporters: {cgroup_exporter: {enabled: false}, nvidia_gpu_exporter: {enabled: false}}\n"
@@ -36,7 +44,8 @@ def write(simulator: Simulator, mode: str, more: str = "") -> None:
     address = (simulator.directory / "cmd/https").read_text().strip()
     site = simulator.directory / "etc/bcm-jobstats/site.yaml"
     site.parent.mkdir(parents=True, exist_ok=True)
-    site.write_text(f"enable: {{mode: {mode}}}\nbcm: {{address: '{address}'}}\n{EXPORTERS}{more}")
+    heads = "" if "role_monitor:" in more else "role_monitor: {heads: [127.0.0.1]}\n"
+    site.write_text(f"enable: {{mode: {mode}}}\nbcm: {{address: '{address}'}}\n{EXPORTERS}{heads}{more}")
 
 
 def done(simulator: Simulator, *words: str) -> Snapshot:
@@ -62,10 +71,48 @@ def test_every_mode_is_left_without_a_trace(simulator: Simulator) -> None:
         assert done(simulator, "destroy") == before, mode
     assert applied(simulator, GENERIC) == fresh[GENERIC]
     for mode in (MONITOR, SERVICES, MONITOR, GENERIC):
+        write(simulator, mode)
+        check_order(deployed(simulator, planning.for_apply), leaves=mode != MONITOR)
         assert applied(simulator, mode) == fresh[mode], mode
+        if mode == MONITOR:
+            back = deployed(simulator, lambda where: planning.for_rollback(where, None))
+            check_order(back, leaves=True)
     assert done(simulator, "rollback") == fresh[MONITOR]
     assert "with the agents' certificate" in run(simulator.directory, "destroy", "--yes").out
     assert snapshot(simulator.directory) == before
+
+
+def deployed(simulator: Simulator, make: Callable[[Deployment], Plan]) -> Plan:
+    return make(Deployment(simulator.directory, simulator.directory / "etc/bcm-jobstats/site.yaml"))
+
+
+def check_order(plan: Plan, *, leaves: bool) -> None:
+    """An agent that stops withdraws the node's target: it has to be gone when another registers the node, which is done
+    once, when its service starts."""
+    ends = [change.address.endswith(f"/{agent.SERVICE}") and change.action == DELETE for change in plan.changes]
+    assert ends == sorted(ends, reverse=True), [change.address for change in plan.changes]
+    assert any(ends) == leaves
+    told = [note for note in plan.notes if "bcm-jobstats-role-monitor" in note or agent.CERTIFICATES in note]
+    assert len(told) == (2 if leaves else 0), plan.notes
+
+
+def test_an_agent_that_moves_is_started_before_it_is_stopped() -> None:
+    places = [f"service.{place}/{agent.SERVICE}" for place in ("category/dgx", "node/n1", "node/n2")]
+    ends, comes, other = Change(DELETE, places[0], {}, None), Change(CREATE, places[1], None, {}), "service.node/n1/x"
+    rest = [Change(CREATE, other, None, {}), Change(UPDATE, "overlay.x", {}, {})]
+    assert monitor.stopped_first([comes, *rest, ends]) == (comes, *rest, ends)
+    assert monitor.stopped_first([*rest, ends]) == (ends, *rest)
+
+
+def test_agents_that_stay_are_not_told_as_gone(monitored: Simulator) -> None:
+    """One category of two loses its agent: the certificate is still in use."""
+    there = Deployment(monitored.directory, monitored.directory / "etc/bcm-jobstats/site.yaml").cluster
+    ends = [Change(DELETE, f"service.category/dgx-h100/{agent.SERVICE}", {}, None)]
+    assert len(list(monitor.left(monitored.directory, there, ends))) == 2
+    here = Place(CATEGORY, "login")
+    service = Service(agent.SERVICE, monitored=True, autostart=True, revision=of_place(here))
+    more = replace(there, services={**there.services, here: {agent.SERVICE: service}})
+    assert list(monitor.left(monitored.directory, more, ends)) == []
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +181,11 @@ def test_status_is_about_the_nodes_with_the_followed_role(monitored: Simulator) 
     """Also those whose agent does not run, and whose target is still there; not head nodes, which have no agent."""
     cmsh(monitored, "device; use bcm-head; roles; assign slurmclient; set wlmcluster slurm; commit")
     targets = monitored.directory / "cm/shared/apps/jobstats/prometheus-targets"
-    group = {"targets": ["login-01:9100"], "labels": {"job": "x", "cluster": "slurm", "hostname": "login-01"}}
-    (targets / "login-01.json").write_text(json.dumps([group]))
+    site = monitored.directory / "etc/bcm-jobstats/site.yaml"
+    name, content = Deployment(monitored.directory, site).stack.target_file("login-01", "jobstats")
+    (targets / name).write_bytes(content)
     found = rows(monitored)
-    (targets / "login-01.json").unlink()
+    (targets / name).unlink()
     cmsh(monitored, "device; use bcm-head; roles; unassign slurmclient; commit")
     assert sorted(found) == ["dgx-01", "dgx-02", "dgx-03", "dgx-04", "login-01"]
     assert set(found["dgx-01"]["services"]) == {agent.SERVICE}
@@ -156,6 +204,66 @@ def test_doctor_says_when_bcm_does_not_tell_agents_of_the_role(tmp_path: Path) -
             told = "/rest/v1/device: lists slurmclient for 0 of the 4 nodes with it, not dgx-[01-04]" in outcome.out
             assert told == bool(status)
             assert "3 checks" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("asked", "severity", "told"),
+    [
+        ("heads: [127.0.0.1, 127.0.0.2]", "warning", "head node 127.0.0.2: "),
+        ("heads: [127.0.0.1], server_name: bcm-other", "error", "head node 127.0.0.1: "),
+    ],
+    ids=["one of two", "a name that is not in its certificate"],
+)
+def test_doctor_asks_every_head_as_agents_do(monitored: Simulator, asked: str, severity: str, told: str) -> None:
+    """By its name in their configuration, at their port, and with their authority."""
+    write(monitored, MONITOR, f"role_monitor: {{{asked}}}\n")
+    found = json.loads(run(monitored.directory, "doctor", "--json").out)["findings"]
+    port = (monitored.directory / "cmd/https").read_text().strip().rpartition(":")[2]
+    write(monitored, MONITOR)
+    about = [one for one in found if one["subject"].startswith("head node")]
+    assert [(one["severity"], f"{one['subject']}: ") for one in about] == [(severity, told)]
+    assert f"at port {port}" in about[0]["cause"]
+
+
+def test_doctor_believes_only_the_authority_that_agents_have(monitored: Simulator) -> None:
+    ca = monitored.directory / agent.CA.lstrip("/")
+    before = ca.read_bytes()
+    ca.write_bytes((monitored.directory / agent.CERTIFICATE.lstrip("/")).read_bytes())
+    told, plan = run(monitored.directory, "doctor").out, run(monitored.directory, "plan").out
+    ca.write_bytes(before)
+    assert "head node 127.0.0.1: " in told and "the agents may not believe BCM" in told
+    assert f"{agent.CA} is not BCM's authority of now" in plan
+
+
+@pytest.mark.parametrize(
+    ("days", "problem", "note"), [(31, "", ""), (29, "", "ends in 28 days: "), (0, "ended: BCM refuses the agents", "")]
+)
+def test_a_certificate_that_ended_stops_a_plan(
+    monitored: Simulator, monkeypatch: pytest.MonkeyPatch, days: int, problem: str, note: str
+) -> None:
+    end = datetime.now(timezone.utc) + timedelta(days=days, hours=-1)
+    monkeypatch.setattr(validity, "ends", lambda path: end)
+    plan = deployed(monitored, planning.for_apply)
+    assert [problem in one for one in plan.problems] == [True] * bool(problem)
+    assert any(f"{agent.CERTIFICATE} ends" in one for one in plan.notes) == bool(note)
+    assert note in "\n".join(plan.notes)
+
+
+def test_a_certificate_that_is_none_stops_a_plan(monitored: Simulator) -> None:
+    made = monitored.directory / agent.CERTIFICATE.lstrip("/")
+    before = made.read_bytes()
+    made.write_text("x")
+    problems = deployed(monitored, planning.for_apply).problems
+    made.write_bytes(before)
+    assert len(problems) == 1 and "is no certificate" in problems[0] and "--force" in problems[0]
+
+
+def test_a_role_that_nothing_has_is_told(monitored: Simulator) -> None:
+    write(monitored, MONITOR, "roles: {jobstats: {attach: {with_role: slurmclinet}}}\n")
+    notes = run(monitored.directory, "plan").out
+    write(monitored, MONITOR)
+    assert "nothing in BCM has the role slurmclinet that the exporters follow; did you mean 'slurmclient'?" in notes
+    assert "the exporters follow BCM's role" not in notes
 
 
 def test_where_the_key_lies_open_it_is_told(monitored: Simulator) -> None:
@@ -195,3 +303,31 @@ def test_the_lists_keep_state_and_keys_out_of_images(monitored: Simulator) -> No
     for name in ("excludelistgrab", "excludelistgrabnew"):
         assert "- /etc/bcm-role-monitor/*.key\n" in texts[name]
         assert "config.json" not in texts[name]
+
+
+STAND_IN = """\
+#!/bin/bash
+# Registers the node as an agent does that sees the role, and withdraws that when it is stopped.
+trap 'rm -f {file}; exit' TERM
+echo '[]' > {file}
+while :; do sleep 0.1; done
+"""
+
+
+@pytest.mark.slow
+def test_a_node_stays_registered_when_the_mode_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On nodes whose services run, with a stand-in for the agent: by apply, and by rollback."""
+    with cluster(tmp_path / "head", nodes=1, node_kind="process") as simulator:
+        file = simulator.directory / "cm/shared/apps/jobstats/prometheus-targets/dgx-01.json"
+        monkeypatch.setattr(agent, "program", lambda: STAND_IN.format(file=file).encode())
+        write(simulator, MONITOR)
+        assert run(simulator.directory, "certificate", "--for", "role-monitor", "-q").status == 0
+
+        def by(who: str) -> bool:
+            simulator.control({"op": "wait_idle"})
+            return file.exists() and (file.read_text() == "[]\n") == (who == MONITOR)
+
+        for mode in (SERVICES, MONITOR, "", MONITOR, GENERIC):
+            write(simulator, mode or SERVICES)
+            done(simulator, "apply" if mode else "rollback")
+            until(partial(by, mode or SERVICES), what=f"the node is registered after {mode or 'rollback'}")

@@ -57,9 +57,10 @@ WRONG = {
     "long name": ("n1.json", changed(targets=["n1.cm.cluster:9100"]), "damaged", "spelt n1", "targets sync"),
     "hostname": ("n1.json", labelled(hostname="n7"), "damaged", "label hostname 'n7'", "targets sync"),
     "no job": ("n1.json", labelled(job=""), "damaged", "no label job", "targets sync"),
-    "extra label": ("n1.json", labelled(rack="7"), "damaged", "differs from what the node writes", "targets sync"),
+    "other order": ("n1.json", changed(), "damaged", "differs from what the node writes", "targets sync"),
+    "extra label": ("n1.json", labelled(rack="7"), "in-the-way", "is not that", "restart jobstats-target on n1"),
     "empty": ("n1.json", b"[]", "damaged", "no targets", "targets sync"),
-    "unlabelled": ("n1.json", changed(labels={"job": "x", "hostname": "n1"}), "damaged", "cluster None", "sync"),
+    "unlabelled": ("n1.json", changed(labels={"job": "x"}), "in-the-way", "leaves it alone", "another name"),
     "no role": ("i1.json", content("i1"), "stale", "i1 has no role for jobstats", "targets sync"),
     "not in BCM": ("i7.json", content("i7"), "stale", "BCM knows no node i7", "targets sync"),
     "two clusters": ("i1.json", content("i1", "other"), "clash", "cluster other", "targets.directory"),
@@ -109,6 +110,21 @@ def test_an_unfinished_file_is_a_leftover_when_it_is_old(shared: Registered) -> 
     (one,) = found(shared)
     assert (one.kind, one.file, one.remedy) == ("leftover", str(left), f"rm {left}")
     assert "60 minutes" in one.cause
+
+
+@pytest.mark.parametrize(("read", "kinds"), [("files", ["compact"]), ("compact", [])])
+def test_the_one_file_is_told_of_when_prometheus_is_to_read_another(
+    tmp_path: Path, read: str, kinds: list[str]
+) -> None:
+    site = Registered(tmp_path, cluster_of(1), f"targets: {{read: {read}}}")
+    site.register("n1")
+    site.targets.compact.write_text("[]")
+    assert [one.kind for one in found(site)] == kinds
+
+
+def test_a_file_with_nearly_the_name_does_not_stand_for_the_node(shared: Registered) -> None:
+    (shared.path / "n1.json").rename(shared.path / "n1+jobstats.json")
+    assert [one.kind for one in found(shared)] == ["missing"]
 
 
 MODES = {

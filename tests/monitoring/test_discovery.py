@@ -76,7 +76,7 @@ def test_over_http(tmp_path: Path, targets: str, url: str) -> None:
 
 def test_in_one_file_outside_of_the_directory(tmp_path: Path) -> None:
     (one,) = scrape(tmp_path, f"targets: {{read: compact, directory: {OWN}, every: 5m}}")["file_sd_configs"]
-    assert one["files"] == ["/srv/prometheus/service-discovery.compact.json"]
+    assert one["files"] == ["/srv/prometheus/service-discovery.slurm.compact.json"]
 
 
 NOTES = {

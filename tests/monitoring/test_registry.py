@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bcm_jobstats.bcm.entities import NODE, Node, Place
 from bcm_jobstats.monitoring import compact, registry
-from bcm_jobstats.monitoring.registry import Bounded, StorageHangs, read, target_files
-from bcm_jobstats.monitoring.targets import registrations
-from tests.monitoring.directory import Registered, cluster_of, content, entries
+from bcm_jobstats.monitoring.live import Live
+from bcm_jobstats.monitoring.registry import Bounded, NotListed, StorageHangs, read, target_files
+from bcm_jobstats.monitoring.targets import Registration
+from bcm_jobstats.monitoring.writing import NotWritten
+from tests.monitoring.directory import UP, Registered, cluster_of, content, entries
+
+
+def sync(shared: Registered) -> list[Registration]:
+    return shared.targets.sync(shared.cluster, target_files(shared.path))
 
 
 @pytest.fixture
@@ -21,13 +32,21 @@ def shared(tmp_path: Path) -> Registered:
 
 
 PDU = [{"targets": ["pdu1:161"], "labels": {"job": "snmp"}}]
+
+
+def by_hand(host: str) -> bytes:
+    """How seed 4's document has an administrator add a node ("Can I manually add a node to Prometheus?")."""
+    lines = ",\n".join(f"  {json.dumps(entry)}" for entry in entries(host))
+    return f"[\n{lines}\n]\n".encode()
+
+
 STATES = {
     "ours": ("n1.json", content("n1"), "ok"),
     "ours, of another role": ("n1+dcgm-exporter.json", content("n1"), "stale"),
     "ours, other bytes": ("n1.json", content("n1").replace(b"9100", b"9101"), "damaged"),
     "ours, cut off": ("n1.json", content("n1")[:40], "damaged"),
     "ours, empty": ("n1.json", b"", "damaged"),
-    "ours, unlabelled": ("n1.json", b'[{"targets": ["n1:9100"]}]', "damaged"),
+    "ours, another port of it": ("i1.json", content("i1").replace(b"9100", b"9101"), "stale"),
     "ours, no group": ("n1.json", b"[]", "damaged"),
     "without the role": ("i1.json", content("i1"), "stale"),
     "not in BCM": ("gone.json", content("gone"), "stale"),
@@ -39,6 +58,18 @@ STATES = {
     ),
     "an administrator's, broken": ("list.json", b"[", "foreign"),
     "nesting without end": ("deep.json", b"[" * 100_000, "foreign"),
+    "seed 4's FAQ, a node that BCM does not know": ("test-node.json", by_hand("test-node"), "foreign"),
+    "seed 4's FAQ, a node without the role": ("i1.json", by_hand("i1"), "foreign"),
+    "seed 4's FAQ, a node with the role": ("n1.json", by_hand("n1"), "damaged"),
+    "in our node's place, unlabelled": ("n1.json", b'[{"targets": ["n1:9100"]}]', "foreign"),
+    "in our node's place, with a label": ("n1.json", content("n1").replace(b'"job"', b'"rack": "7", "job"'), "foreign"),
+    "in our node's place, another job": ("n1.json", content("n1").replace(b"cgroup_exp", b"ipmi_exp"), "foreign"),
+    "without the role, broken": ("i1.json", b"[", "foreign"),
+    "without the role, another job": ("i1.json", content("i1").replace(b"cgroup_exp", b"ipmi_exp"), "foreign"),
+    "of no role": ("i1+ipmi.json", content("i1"), "foreign"),
+    "of no role, broken": ("n1+ipmi.json", b"[", "foreign"),
+    "no name that a node gives": ("n1+.json", content("n1"), "foreign"),
+    "nor that": ("n1+jobstats.json", content("n1"), "foreign"),
 }  # fmt: skip
 
 
@@ -47,21 +78,80 @@ def test_what_a_file_is_and_what_sync_makes_of_it(shared: Registered, name: str,
     file = shared.write(name, text)
     (listed,) = shared.targets.listed(shared.cluster)
     assert (listed.path, listed.state) == (file, state)
-    wrong = shared.targets.sync(shared.cluster)
+    wrong = sync(shared)
     assert [one.state for one in wrong] == ([state] if state in {"stale", "damaged"} else [])
     if state == "stale":
         assert not file.exists()
     else:
         assert file.read_bytes() == (content("n1") if state == "damaged" else text)
-    ours = registrations(shared.path, "slurm", shared.targets.nodes)
-    assert list(ours.values()) == ([file] if state in {"ok", "damaged"} else [])
+    assert list(shared.targets.registered().values()) == ([file] if state in {"ok", "damaged"} else [])
+
+
+CHANGES = {
+    "written again": lambda file: file.write_bytes(content("n7")),
+    "replaced by the same": lambda file: (file.with_suffix(".new").write_bytes(file.read_bytes()),
+                                          file.with_suffix(".new").replace(file)),
+    "withdrawn": lambda file: file.unlink(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("name", "text"), [("i1.json", content("i1")), ("n1.json", b"[")], ids=["stale", "damaged"])
+def test_a_file_whose_node_is_at_it_meanwhile_is_left_to_it(
+    shared: Registered, name: str, text: bytes, change: Any
+) -> None:
+    file = shared.write(name, text)
+    files = target_files(shared.path)
+    change(file)
+    after = file.read_bytes() if file.exists() else None
+    assert shared.targets.sync(shared.cluster, files) == []
+    assert (file.read_bytes() if file.exists() else None) == after
+
+
+@pytest.mark.parametrize("spelt", ["dgx-7", "DGX-7"])
+def test_a_node_with_capitals_in_bcm_is_the_one_that_registers_in_lower_case(tmp_path: Path, spelt: str) -> None:
+    cluster = cluster_of(1)
+    nodes = {**cluster.nodes, "DGX-7": Node("DGX-7", "PhysicalNode", status=UP)}
+    cluster = replace(cluster, nodes=nodes, roles={**cluster.roles, Place(NODE, "DGX-7"): ("generic::jobstats",)})
+    site = Registered(tmp_path, cluster)
+    site.register("n1", spelt)
+    assert {one.node: one.state for one in site.targets.listed(cluster)} == {"n1": "ok", "DGX-7": "ok"}
+    assert ("DGX-7", "jobstats") in site.targets.registered()
+    (site.path / f"{spelt}.json").write_bytes(b"[")
+    assert [one.node for one in sync(site)] == ["DGX-7"]
+    assert (site.path / f"{spelt}.json").read_bytes() == content(spelt)
+
+
+def test_a_directory_that_cannot_be_listed_is_not_an_empty_one(
+    shared: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(path: Path) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    shared.register("n1")
+    monkeypatch.setattr("os.scandir", stale)
+    for look in (lambda: shared.targets.listed(shared.cluster), shared.targets.registered, Live(shared.path).look):
+        with pytest.raises(NotListed, match="Stale file handle"):
+            look()
+
+
+def test_what_stands_in_the_way_of_mending_is_named_with_its_remedy(shared: Registered) -> None:
+    file = shared.write("n1.json", b"[")
+    (shared.staging / ".n1.json.bcm-jobstats").mkdir()
+    with pytest.raises(NotWritten, match=r"n1\.json\.bcm-jobstats: is a folder[^\n]*\n.*Move it away"):
+        sync(shared)
+    (shared.staging / ".n1.json.bcm-jobstats").rmdir()
+    shared.staging.rmdir()
+    with pytest.raises(NotWritten, match=r"prometheus-targets\.tmp: there is no such folder[^\n]*\n.*apply"):
+        sync(shared)
+    assert file.read_bytes() == b"["
 
 
 def test_sync_leaves_nothing_unfinished_and_does_not_rewrite_what_is_right(shared: Registered) -> None:
     shared.register("n1")
     shared.write("n2.json", b"x")
     before = (shared.path / "n1.json").stat()
-    shared.targets.sync(shared.cluster)
+    sync(shared)
     assert (shared.path / "n1.json").stat() == before
     assert list(shared.staging.iterdir()) == []
 
@@ -80,6 +170,8 @@ FAULTS = {
     "labels no texts": (b'[{"targets": ["a:1"], "labels": {"job": 1}}]', "texts"),
     "another key": (b'[{"targets": ["a:1"], "label": {}}]', "alone"),
     "odd label": (b'[{"targets": ["a:1"], "labels": {"a-b": "x"}}]', "'a-b'"),
+    "half a character": (b'[{"targets": ["a:1"], "labels": {"job": "\\ud800"}}]', "half of a character"),
+    "half a character in an address": (b'[{"targets": ["a\\udfff:1"]}]', "half of a character"),
     "not UTF-8": (b'["\xff"]', "not a list of targets"),
 }
 
@@ -160,6 +252,7 @@ def test_the_one_file_has_a_group_for_each_set_of_labels(tmp_path: Path) -> None
     assert not site.targets.compacted()
     assert site.targets.compact.stat() == written
     assert list(site.staging.iterdir()) == []
+    assert site.targets.compact.name == "targets.slurm.compact.json", "none that another cluster makes"
 
 
 def test_without_compact_or_a_directory_there_is_no_one_file(shared: Registered, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, Optional
@@ -17,9 +18,9 @@ from typing import Any, Optional
 import pytest
 import yaml
 
-from bcm_jobstats.monitoring import registry
-from bcm_jobstats.monitoring.live import Live, NoDirectory
-from bcm_jobstats.monitoring.registry import TargetFile
+from bcm_jobstats.monitoring import registry, serve
+from bcm_jobstats.monitoring.live import Live
+from bcm_jobstats.monitoring.registry import NoDirectory, TargetFile
 from tests.harness import run, until
 from tests.monitoring.directory import Registered, cluster_of, content
 
@@ -119,6 +120,56 @@ def test_it_answers_nothing_else(shared: Registered, tmp_path: Path) -> None:
         with socket.create_connection((host, int(port))) as silent:  # asks for nothing, and keeps nobody from it
             silent.sendall(b"GET /tar")
             assert server.ask()[1] == body
+
+
+def test_whoever_holds_connections_keeps_nobody_else_from_it(shared: Registered, tmp_path: Path) -> None:
+    with served(tmp_path) as server, ExitStack() as held:
+        host, _, port = server.address.rpartition(":")
+        dripping = [
+            held.enter_context(socket.create_connection((host, int(port)), source_address=("127.0.0.9", 0)))
+            for _ in range(serve.AT_ONCE + 1)
+        ]
+        for one in dripping[: serve.OF_ONE]:
+            one.sendall(b"G")
+        for _ in range(2):
+            assert server.ask()[0].status == 200
+        assert all(one.recv(1) == b"" for one in dripping[serve.OF_ONE :]), "turned away at once"
+
+
+@contextmanager
+def in_a_thread(directory: Path) -> Iterator[tuple[str, int]]:
+    """The server in this process, where its words may be changed."""
+    server = serve.server_at(("127.0.0.1", 0), directory)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    host, port = server.shown.rsplit(":", 1)
+    try:
+        yield host, int(port)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_request_has_an_end_however_it_drips(shared: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "TO_ASK", 0.0)
+    monkeypatch.setattr(serve._Handler, "timeout", None)
+    with in_a_thread(shared.path) as address, socket.create_connection(address, timeout=10) as slow:
+        slow.sendall(b"GET /targets HTTP/1.1\r\nHost: ")
+        assert b"200" not in slow.recv(1000), "without its last line; nothing more is sent"
+
+
+def test_whatever_goes_wrong_is_a_503(
+    shared: Registered, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise UnicodeEncodeError("utf-8", "x", 0, 1, "no such thing")
+
+    monkeypatch.setattr("bcm_jobstats.monitoring.compact.text", broken)
+    with in_a_thread(shared.path) as (host, port), closing(HTTPConnection(host, port, timeout=30)) as connection:
+        connection.request("GET", "/targets")
+        assert connection.getresponse().status == 503
+    assert "no such thing; answering 503" in capsys.readouterr().err
 
 
 def test_an_address_that_is_taken_is_an_error(shared: Registered, tmp_path: Path) -> None:

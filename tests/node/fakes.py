@@ -13,7 +13,7 @@ from typing import Callable, Optional
 from bcm_jobstats.node.agent import Agent
 from bcm_jobstats.node.config import Config
 from bcm_jobstats.node.messages import Messages
-from bcm_jobstats.node.ports import ServicesLost, StorageLost, Unknown
+from bcm_jobstats.node.ports import NoFolder, NotListed, ServicesLost, StorageLost, Unknown
 from bcm_jobstats.node.world import World
 
 TARGETS = Path("/targets")
@@ -38,17 +38,19 @@ class FakeRoles:
         if self.fault is not None:
             raise self.fault
         if host not in self.nodes:
-            raise Unknown(f"node {host}", "BCM does not list it", "Is it a node of this cluster?")
+            raise NotListed(f"node {host}", "BCM does not list it", "Is it a node of this cluster?")
         self.told = self.nodes[host]
         return self.told
 
 
 @dataclasses.dataclass
 class FakeServices:
-    """systemd. `units`: service -> ActiveState; those in `broken` end as soon as they are started."""
+    """systemd. `units`: service -> ActiveState; those in `broken` end as soon as they are started, those in `stuck`
+    cannot be stopped."""
 
     units: dict[str, str]
     broken: set[str] = dataclasses.field(default_factory=set)
+    stuck: set[str] = dataclasses.field(default_factory=set)
     lost: bool = False
     step: Callable[[str], None] = lambda what: None
 
@@ -70,7 +72,7 @@ class FakeServices:
         self._answer()
         for name in names:
             self.step(f"stop {name}")
-            if self.units.get(name) in ("active", "activating", "reloading"):
+            if self.units.get(name) in ("active", "activating", "reloading") and name not in self.stuck:
                 self.units[name] = "inactive"
 
     def _answer(self) -> None:
@@ -80,10 +82,12 @@ class FakeServices:
 
 @dataclasses.dataclass
 class FakeRegistry:
-    """One targets directory; `lost` is why it cannot be used."""
+    """One targets directory; `lost` is why it cannot be used. In the place of `stuck` files there are folders."""
 
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
     lost: Optional[str] = None
+    gone: bool = False
+    stuck: set[str] = dataclasses.field(default_factory=set)
     step: Callable[[str], None] = lambda what: None
 
     def read(self, name: str) -> Optional[bytes]:
@@ -96,6 +100,7 @@ class FakeRegistry:
         self._answer()
         if self.files.get(name) == content:
             return False
+        self._in_place(name)
         self.step(f"put {name}")
         self.files[name] = content
         return True
@@ -103,6 +108,7 @@ class FakeRegistry:
     def remove(self, name: str) -> bool:
         """See Registry."""
         self._answer()
+        self._in_place(name)
         if name not in self.files:
             return False
         self.step(f"remove {name}")
@@ -112,6 +118,12 @@ class FakeRegistry:
     def _answer(self) -> None:
         if self.lost is not None:
             raise StorageLost("/targets", self.lost, "Is it mounted?")
+        if self.gone:
+            raise NoFolder("/targets", "there is no such folder")
+
+    def _in_place(self, name: str) -> None:
+        if name in self.stuck:
+            raise StorageLost("/targets", "has a folder in the place of the target file", "Remove that folder.")
 
 
 class Clock:
@@ -148,11 +160,20 @@ class Node:
         """Something is done to the world now."""
         self.steps.append(what)
 
-    def agent(self, dry_run: bool = False) -> Agent:
-        """An agent that was just started."""
+    def agent(self, dry_run: bool = False, former: Optional[Agent] = None) -> Agent:
+        """An agent that was just started, or takes the place of a former one."""
         messages = Messages(lambda priority, line: self.log.append(line), dry_run)
         world = World(lambda: self.host, self.clock.now, self.clock.sleep, self.uniform)
-        return Agent(self.config, self.roles, self.services, self._registry, messages, world=world, dry_run=dry_run)
+        return Agent(
+            self.config,
+            self.roles,
+            self.services,
+            self._registry,
+            messages,
+            world=world,
+            dry_run=dry_run,
+            former=former,
+        )
 
     @property
     def targets(self) -> FakeRegistry:

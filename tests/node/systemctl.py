@@ -28,6 +28,12 @@ for unit in "${{words[@]:1}}"; do
         else echo active >"$file"; fi ;;
     stop) [[ ! -e $file ]] || echo inactive >"$file" ;;
     reset-failed) [[ -e $file ]] || status=1 ;;
+    is-active)
+        state=inactive
+        [[ ! -e $file ]] || state=$(<"$file")
+        [[ ! -e {units}/$unit.ends ]] || {{ echo inactive >"$file"; rm {units}/$unit.ends; }}
+        echo "$state"
+        [[ $state == active ]] || status=3 ;;
     esac
 done
 exit $status
@@ -53,7 +59,7 @@ class Systemctl:
         (self.units / f"{unit}.service").write_text(f"{state}\n")
 
     def mark(self, what: str) -> None:
-        """`hangs`, `gone` (the bus), `silent`, or `broken.UNIT.service`."""
+        """`hangs`, `gone` (the bus), `silent`, `broken.UNIT.service`, `UNIT.service.ends` (once it was asked for)."""
         (self.units / what).touch()
 
     def states(self) -> dict[str, str]:

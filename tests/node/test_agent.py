@@ -7,12 +7,13 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
 from bcm_jobstats.node.agent import Agent
 from bcm_jobstats.node.config import Config, Exporter
-from bcm_jobstats.node.ports import Unknown
+from bcm_jobstats.node.ports import NotListed, Unknown
 from bcm_jobstats.node.registration import files
 from bcm_jobstats.node.runner import SETTLING
 from tests.node.fakes import NEVER, TARGETS, FakeRegistry, Node
@@ -139,8 +140,9 @@ def test_the_last_known_role_goes_on_being_kept_while_bcm_is_away(node: Node) ->
     assert node.targets.files == target(node)
 
 
-def test_bcm_that_is_away_is_asked_less_and_less(node: Node) -> None:
-    node.roles.fault = NEVER
+@pytest.mark.parametrize(("fault", "expected"), [(NEVER, [1, 1] + [0, 1] * 9), (NotListed("node", "x"), [1] * 20)])
+def test_bcm_that_is_away_is_asked_less(node: Node, fault: Unknown, expected: list[int]) -> None:
+    node.roles.fault = fault
     agent = node.agent()
     asked = []
     for _ in range(20):
@@ -148,7 +150,13 @@ def test_bcm_that_is_away_is_asked_less_and_less(node: Node) -> None:
         outcome = agent.cycle()
         assert 45 <= outcome.wait <= 54
         asked.append(node.roles.asked - before)
-    assert asked == [1, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
+    assert asked == expected
+    while node.roles.asked == sum(asked):
+        agent.cycle()
+    before = node.roles.asked
+    agent.hurry()
+    agent.cycle()
+    assert node.roles.asked == before + 1
     node.roles.fault = None
     while agent.cycle().unknown:
         pass
@@ -306,11 +314,44 @@ def test_a_node_that_is_renamed_while_the_agent_runs(node: Node) -> None:
     assert node.done() == ["put node007.json", "remove node001.json"]
     assert node.said() == [
         "this node was node001 and is node007 now",
+        "node007 has slurmclient",
         f"wrote {TARGETS}/node007.json",
         f"removed {TARGETS}/node001.json",
     ]
     assert [path.name for path in node.states.iterdir()] == ["node007_state.json"]
     assert node.running == ALL
+
+
+@pytest.mark.parametrize("fault", [None, NEVER])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_new_name_that_bcm_does_not_tell_of_changes_nothing(
+    node: Node, fault: Optional[Unknown], restarted: bool
+) -> None:
+    agent = node.agent()
+    agent.cycle()
+    node.done()
+    node.host, node.roles.fault = "node007", fault
+    node.services.units["cgroup_exporter"] = "failed"
+    for round_ in range(4):
+        outcome = agent.cycle()
+        assert (outcome.host, outcome.has, dict(outcome.targets)) == ("node007", None, {})
+        if restarted and round_ == 1:
+            agent = node.agent()
+    assert node.done() == []
+    assert node.targets.files == target(node)
+    node.roles.fault, node.roles.nodes = None, {"node007": False}
+    while agent.cycle().unknown:
+        pass
+    assert (node.running, node.targets.files) == (set(), {})
+
+
+def test_the_end_under_a_new_name_takes_the_files_of_the_old_one(node: Node) -> None:
+    agent = node.agent()
+    agent.cycle()
+    node.host = "node007"
+    agent.cycle()
+    agent.withdraw()
+    assert node.targets.files == {}
 
 
 def test_a_renamed_node_that_cannot_write_keeps_its_old_file(node: Node) -> None:
@@ -401,6 +442,86 @@ def test_a_file_of_the_seed_that_nobody_recorded(node: Node) -> None:
     assert node.targets.files == {}
 
 
+def test_a_former_directory_that_was_removed_is_forgotten(node: Node) -> None:
+    node.agent().cycle()
+    node.config = node.config._replace(targets=Path("/new"))
+    node.directories["/targets"].gone = True
+    assert node.agent().start_up().problems == ()
+    assert state(node)["registered"] == {"/new": ["node001.json"]}
+    node.directories["/new"].gone = True
+    assert [problem.cause for problem in node.agent().start_up().problems] == ["there is no such folder"]
+    assert state(node)["registered"] == {"/new": ["node001.json"]}
+
+
+def test_what_there_is_is_told_of_the_configured_directory_alone(node: Node) -> None:
+    node.agent().cycle()
+    node.config = node.config._replace(targets=Path("/new"))
+    assert dict(node.agent().start_up().targets) == {"node001.json": True}
+
+
+@pytest.mark.parametrize("stuck", ["aaa.json", "zzz.json"])
+def test_a_name_that_cannot_be_removed_keeps_no_other(node: Node, stuck: str) -> None:
+    agent = node.agent()
+    agent.cycle()
+    assert agent.state is not None
+    agent.state.record(str(TARGETS), {"node001.json", "bbb.json", stuck})
+    node.targets.files["bbb.json"] = b"[]"
+    node.targets.stuck = {stuck}
+    node.said()
+    for has in (True, False):
+        node.roles.nodes["node001"] = has
+        for _ in range(3):
+            problems = agent.cycle().problems
+        assert [problem.subject for problem in problems] == [f"{TARGETS}/{stuck}"]
+        assert node.targets.files == (target(node) if has else {})
+    assert sum("has a folder in the place" in line for line in node.said()) == 1
+    node.targets.stuck = set()
+    assert agent.cycle().problems == ()
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other(tmp_path: Path) -> None:
+    dcgm = Exporter("dcgm-exporter", "dcgm-exporter", 9400, "+dcgm-exporter")
+    node = Node(tmp_path, Config(exporters=(*Config().exporters, dcgm)))
+    node.targets.stuck = {"node001+dcgm-exporter.json"}
+    outcome = node.agent().cycle()
+    assert set(node.targets.files) == {"node001.json"}
+    assert dict(outcome.targets) == {"node001.json": True}
+    assert len(outcome.problems) == 1
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_file_of_another_cluster_is_left_alone_and_said_once(node: Node, has: bool) -> None:
+    theirs = files("node001", "other", node.config.exporters)
+    node.targets.files.update(theirs)
+    node.roles.nodes["node001"] = has
+    agent = node.agent()
+    for _ in range(3):
+        outcome = agent.cycle()
+    assert node.targets.files == theirs
+    assert dict(outcome.targets) == {"node001.json": False}
+    assert sum("is of a node of another cluster: other" in line for line in node.said()) == 1
+    node.targets.files.clear()
+    assert agent.cycle().problems == ()
+    assert node.targets.files == (target(node) if has else {})
+    node.targets.files.update(theirs)
+    agent.withdraw()
+    assert node.targets.files == theirs
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_a_cluster_that_is_called_otherwise_now_has_its_files_all_the_same(node: Node, reloaded: bool) -> None:
+    agent = node.agent()
+    agent.cycle()
+    old = dict(node.targets.files)
+    node.config = node.config._replace(cluster="renamed")
+    agent = node.agent(former=agent if reloaded else None)
+    assert agent.start_up().problems == ()
+    assert node.targets.files == target(node) != old
+    assert state(node)["clusters"] == ["renamed"]
+    node.targets.files.update(old)
+    assert len(agent.cycle().problems) == 1, "by now it is another one's"
+
+
 def test_the_end(node: Node) -> None:
     agent = node.agent()
     agent.cycle()
@@ -479,7 +600,10 @@ def test_killed_on_the_way_to_a_new_name_it_goes_on_with_that(node: Node, before
     agent.cycle()
     node.host, node.roles.nodes = "node007", {"node007": True}
     killed_before(node, agent, before)
-    assert node.agent().start_up().has is True
+    agent = node.agent()
+    assert agent.start_up().has is (None if before == "ask" else True)
+    assert set(node.targets.files) == {"node001.json" if before == "ask" else "node007.json"}
+    agent.cycle()
     assert node.targets.files == target(node, "node007")
 
 
@@ -558,3 +682,84 @@ def test_warnings_of_the_configuration_are_said_once(node: Node) -> None:
     agent.start_up()
     assert agent.cycle().problems == ()
     assert sum("rolle" in line for line in node.said()) == 1
+
+
+@pytest.mark.usefixtures("full")
+def test_a_new_configuration_goes_on_with_what_is_known(node: Node) -> None:
+    """Also where the disk has it older, or not at all."""
+    node.services.broken = {"cgroup_exporter"}
+    former = node.agent()
+    former.cycle()
+    node.roles.fault = NEVER
+    node.config = node.config._replace(check_interval=30.0, retry_interval=900.0)
+    node.done()
+    agent = node.agent(former=former)
+    assert (agent.start_up().has, node.running) == (True, ALL - {"cgroup_exporter"})
+    assert "start cgroup_exporter" not in node.done(), "it was tried a moment ago"
+    agent.cycle()
+    assert node.targets.files == target(node)
+    assert agent.metrics.polls == {"success": 1, "unknown": 1}
+    node.config = node.config._replace(role="login")
+    agent = node.agent(former=agent)
+    agent.start_up()
+    assert agent.cycle().has is None, "that was about another role"
+    node.roles.fault, node.roles.nodes["node001"] = None, False
+    while agent.cycle().unknown:
+        pass
+    assert (node.running, node.targets.files) == (set(), {})
+
+
+def test_a_service_that_does_not_stop_is_no_stopped_one(node: Node) -> None:
+    agent = node.agent()
+    agent.cycle()
+    node.said()
+    node.roles.nodes["node001"], node.services.stuck = False, {"cgroup_exporter"}
+    for _ in range(3):
+        problems = agent.cycle().problems
+    assert [problem.subject for problem in problems] == ["service cgroup_exporter"]
+    assert sum("cgroup_exporter" in line for line in node.said()) == 1
+    node.services.stuck = set()
+    assert agent.cycle().problems == ()
+    assert node.said() == ["stopped cgroup_exporter", "service cgroup_exporter: is in order again"]
+    assert state(node)["started"] == []
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+@pytest.mark.parametrize("stuck", [False, True])
+def test_an_exporter_that_is_not_configured_any_more_is_stopped(node: Node, reloaded: bool, stuck: bool) -> None:
+    node.services.units["node_exporter"] = "active"
+    agent = node.agent()
+    agent.cycle()
+    assert state(node)["started"] == ["cgroup_exporter", "nvidia_gpu_exporter"]
+    node.config = node.config._replace(exporters=node.config.exporters[2:])
+    node.services.stuck = {"cgroup_exporter"} if stuck else set()
+    agent = node.agent(former=agent if reloaded else None)
+    node.done(), node.said()
+    for _ in range(3):
+        assert agent.cycle().problems == ()
+    assert node.done() == ["stop cgroup_exporter", "put node001.json"]
+    assert node.running == {"node_exporter", "nvidia_gpu_exporter", *node.services.stuck}, "one was not started by us"
+    assert sum("is not configured any more" in line for line in node.said()) == stuck
+    node.services.stuck = set()
+    node.agent().start_up()
+    assert node.running == {"node_exporter", "nvidia_gpu_exporter"}
+    assert state(node)["started"] == ["nvidia_gpu_exporter"]
+
+
+def test_an_error_of_our_own_while_asking_is_like_no_answer(node: Node) -> None:
+    agent = node.agent()
+    agent.cycle()
+    node.said()
+
+    def step(what: str) -> None:
+        raise OverflowError("int too large")
+
+    node.roles.step = step
+    node.targets.files.clear()
+    for _ in range(4):
+        outcome = agent.cycle()
+    assert outcome.has is True
+    assert node.targets.files == target(node)
+    assert [line.partition("; ")[0] for line in node.said() if "BCM" in line] == [
+        "BCM: cannot be asked: OverflowError: int too large"
+    ]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
 import pytest
 
-from bcm_jobstats.node.asking import BcmRoles
+from bcm_jobstats.node.agent import LATEST, SOONEST
+from bcm_jobstats.node.asking import SHARE, BcmRoles
+from bcm_jobstats.node.devices import Devices
 from bcm_jobstats.node.ports import StorageLost, Unknown
-from bcm_jobstats.node.sharing import FOLDER
+from bcm_jobstats.node.sharing import FOLDER, FRESH, Sharing
 from tests.bcm.https import Server, serving, text
 from tests.node import tlshead
 from tests.node.tlshead import config, directly, listed, port, says
@@ -40,6 +44,7 @@ class World:
         self.files, self.folder, self.server = files, folder, server
         self.now = 1_800_000_000.0
         self.slept = 0.0
+        self.chance: Callable[[float, float], float] = lambda low, high: high - 1
         self.tell(a=["slurmclient"], b=[])
 
     def tell(self, **roles: list[str]) -> None:
@@ -60,7 +65,7 @@ class World:
     def agent(self, run: Any = directly, **more: Any) -> BcmRoles:
         more = {"share": True, "check_interval": INTERVAL, "targets": self.folder / "targets", **more}
         settings = config(self.files, port(self.server), **more)
-        return BcmRoles(settings, run, lambda: self.now, self.sleep)
+        return BcmRoles(settings, run, lambda: self.now, self.sleep, chance=self.chance)
 
     def running(self, count: int, host: str = "a", known: bool = True) -> list[BcmRoles]:
         """Agents that asked before."""
@@ -78,6 +83,11 @@ class World:
 def world(files: Path, tmp_path: Path, listening: Server) -> World:
     (tmp_path / FOLDER).mkdir()
     return World(files, tmp_path, listening)
+
+
+def test_a_change_is_seen_within_the_interval() -> None:
+    """The list before it, the longest wait for the next round, and the pause before the second question."""
+    assert FRESH + LATEST + SHARE <= 1
 
 
 def test_who_knows_nothing_asks_bcm(world: World) -> None:
@@ -104,11 +114,66 @@ def test_a_list_is_not_gone_by_for_longer_than_a_tenth_of_the_interval(world: Wo
 
 @pytest.mark.parametrize("has", [True, False])
 def test_a_change_is_bcms_own_answer(world: World, has: bool) -> None:
-    """The list says so, and BCM is asked all the same."""
+    """The list says so, and BCM is asked all the same; twice whether the role is gone."""
     agents = world.running(3)
     world.tell(a=["slurmclient"] if has else [], b=[])
     assert [agent.has("a", not has) for agent in agents] == [has] * 3
-    assert world.asked == 3
+    assert world.asked == (3 if has else 6)
+
+
+@pytest.mark.parametrize(("interval", "pause"), [(600.0, 5.0), (20.0, 1.0)])
+@pytest.mark.parametrize("share", [True, False])
+def test_a_cmdaemon_that_does_not_know_all_roles_yet_takes_none(
+    world: World, interval: float, pause: float, share: bool
+) -> None:
+    """One that has just started: only the head node has roles. Others are not told of it either."""
+    (agent, other) = (world.agent(check_interval=interval, share=share) for _ in range(2))
+    for each in (agent, other):
+        each.has("a", None)
+    assert world.asked == 2
+    world.server.says(says(listed(a=[], b=[])), says(listed(a=["slurmclient"], b=[])))
+    assert agent.has("a", True) is True
+    assert world.asked == 2 and world.slept == pause
+    assert other.has("a", True) is True
+    assert world.asked == (0 if share else 1)
+
+
+def test_bcm_that_falls_silent_after_it_took_a_role_takes_none(world: World) -> None:
+    (agent,) = world.running(1)
+    world.server.says(says(listed(a=[], b=[])), text(b"", 503))
+    with pytest.raises(Unknown, match="503"):
+        agent.has("a", True)
+    assert [file.suffix for file in (world.folder / FOLDER).iterdir()] == []
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_list_that_is_stuck_keeps_a_change_away_for_25_answers_at_most(world: World, has: bool) -> None:
+    """It may be forged, or its clock: it agrees with what is known and is always young."""
+    agents = world.running(2)
+    agents[0].has("a", True)
+    (file,) = world.lists()
+    told = json.loads(file.read_text())
+    having, lacking = (["b"], ["a"]) if has else (["a"], ["b"])
+    file.write_text(json.dumps({**told, "with": having, "without": lacking}))
+    world.tell(a=["slurmclient"] if has else [], b=[])
+    answers = []
+    for _ in range(26):
+        answers.append(agents[1].has("a", not has))
+        world.now += INTERVAL
+        file.write_text(json.dumps({**told, "asked": world.now, "with": having, "without": lacking}))
+    assert has in answers
+
+
+def test_who_asks_by_itself_does_so_for_all(world: World) -> None:
+    agents = world.running(2)
+    for _ in range(1 + 25):
+        agents[0].has("a", True)
+    assert world.asked == 1
+    world.now += 4
+    agents[0].has("a", True)
+    world.now += 4
+    agents[1].has("a", True)
+    assert world.asked == 1, "the list is four seconds old again"
 
 
 def test_a_forged_list_changes_nothing(world: World) -> None:
@@ -151,7 +216,23 @@ def test_bcms_silence_is_everybodys(world: World) -> None:
     assert [file.suffix for file in (world.folder / FOLDER).iterdir()] == [".json"]
 
 
-def test_who_waits_in_vain_asks_bcm(world: World) -> None:
+@pytest.mark.parametrize(("age", "asked"), [(0.9, 0), (1.1, 1)])
+def test_who_waits_in_vain_goes_by_the_list_before_for_an_interval(world: World, age: float, asked: int) -> None:
+    """Somebody asks a slow BCM: asking it, too, would make it slower."""
+    agent, other = world.running(2)
+    other.has("a", True)
+    (file,) = world.lists()
+    world.now += INTERVAL * age - 3
+    assert agent.has("a", None) and world.asked == 2
+    lock = file.with_suffix(".lock")
+    lock.touch()
+    os.utime(lock, (world.now, world.now))
+    assert agent.has("a", True) is True
+    assert world.slept == 3.0 and world.asked == asked
+    assert lock.exists(), "it is another one's"
+
+
+def test_who_waits_in_vain_asks_bcm_where_there_was_no_list(world: World) -> None:
     (agent,) = world.running(1)
     agent.has("a", True)
     (file,) = world.lists()
@@ -162,7 +243,92 @@ def test_who_waits_in_vain_asks_bcm(world: World) -> None:
     assert world.asked == 1
     assert agent.has("a", True) is True
     assert world.slept == 3.0 and world.asked == 1
-    assert lock.exists(), "it is another one's"
+
+
+class Time:
+    """A clock for agents that run at the same time, in threads: one of them runs at a time, and who sleeps hands over
+    to whoever wakes first."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self._sleeping: list[tuple[float, int, threading.Event]] = []
+        self._count, self.over = 0, threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        turn = self._turn(seconds)
+        self.hand_over()
+        turn.wait()
+
+    def hand_over(self) -> None:
+        if self._sleeping:
+            self.now, _, turn = heapq.heappop(self._sleeping)
+            turn.set()
+        else:
+            self.over.set()
+
+    def start(self, work: Callable[[], None], later: float) -> None:
+        turn = self._turn(later)
+
+        def run() -> None:
+            turn.wait()
+            try:
+                work()
+            finally:
+                self.hand_over()
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def _turn(self, seconds: float) -> threading.Event:
+        turn = threading.Event()
+        self._count += 1
+        heapq.heappush(self._sleeping, (self.now + seconds, self._count, turn))
+        return turn
+
+
+class SlowHeads:
+    def __init__(self, clock: Time, takes: float, devices: Devices) -> None:
+        self.clock, self.takes, self.devices = clock, takes, devices
+        self.asked: list[float] = []
+
+    def ask(self) -> Devices:
+        self.asked.append(self.clock.now)
+        self.clock.sleep(self.takes)
+        return self.devices
+
+
+@pytest.mark.parametrize("takes", [0.2, 2.0, 7.0, 15.0])
+def test_a_slow_head_is_not_asked_by_everybody(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: float
+) -> None:
+    """Sixty agents for three intervals, after one in which each of them learns something of its own."""
+    (tmp_path / FOLDER).mkdir()
+    clock, chance, hosts = Time(), random.Random(3), [f"n{number}" for number in range(60)]
+    heads, begun, polls = SlowHeads(clock, takes, Devices(dict.fromkeys(hosts, True))), clock.now, [0, 0]
+    settings = config(files, 1, share=True, check_interval=INTERVAL, targets=tmp_path / "targets")
+    real = Sharing._create
+
+    def create(file: Path, content: bytes = b"") -> None:
+        real(file, content)
+        os.utime(file, (clock.now, clock.now))
+
+    monkeypatch.setattr(Sharing, "_create", staticmethod(create))
+
+    def life(agent: BcmRoles, host: str) -> None:
+        while clock.now < begun + 4 * INTERVAL:
+            steady = clock.now >= begun + INTERVAL
+            assert agent.has(host, True) is True
+            polls[steady] += 1
+            clock.sleep(chance.uniform(SOONEST, LATEST) * INTERVAL)
+
+    for host in hosts:
+        agent = BcmRoles(settings, directly, lambda: clock.now, clock.sleep, chance=chance.uniform)
+        agent._tls.context()
+        agent._heads = heads  # type: ignore[assignment]
+        clock.start(lambda agent=agent, host=host: life(agent, host), chance.uniform(0, INTERVAL / 2))  # type: ignore[misc]
+    clock.hand_over()
+    assert clock.over.wait(60)
+    steady = [asked for asked in heads.asked if asked >= begun + INTERVAL]
+    assert len(steady) < polls[1] / 6
 
 
 def test_nobody_waits_so_long_that_the_last_answer_gets_older_than_the_interval(world: World) -> None:
@@ -181,11 +347,11 @@ def test_another_ones_answer_is_as_old_as_its_question(world: World) -> None:
     agents = world.running(2)
     world.now += 30
     agents[0].has("a", True)
-    world.now += 4
+    world.now += 2
     agents[1].has("a", True)
     assert world.asked == 1
     (file,) = world.lists()
-    world.now += INTERVAL - 4 - 2
+    world.now += INTERVAL - 2 - 2
     lock = file.with_suffix(".lock")
     lock.touch()
     os.utime(lock, (world.now, world.now))
@@ -229,6 +395,7 @@ def test_bcm_is_asked_while_storage_is_out_of_order(world: World, hanging: str) 
 def test_ten_minutes_of_forty_agents_with_changes_and_faults(world: World) -> None:
     """What an agent is told is what BCM said less than an interval before the end of its question, or nothing."""
     chance = random.Random(7)
+    world.chance = chance.uniform
     hosts = [f"n{number}" for number in range(40)]
     agents = {host: world.agent() for host in hosts}
     known: dict[str, Optional[bool]] = dict.fromkeys(hosts)
@@ -264,5 +431,5 @@ def test_ten_minutes_of_forty_agents_with_changes_and_faults(world: World) -> No
             # what is told is so now, or was so until less than an interval ago
             assert told is has[host] or world.now - changed[host] < INTERVAL
             known[host] = told
-        due[host] = world.now + chance.uniform(0.75, 0.9) * INTERVAL
+        due[host] = world.now + chance.uniform(SOONEST, LATEST) * INTERVAL
     assert asked + world.asked < 600 / INTERVAL * len(hosts)

@@ -68,11 +68,16 @@ def test_the_example_of_the_document_is_the_default(tmp_path: Path) -> None:
         ("check_interval", 1, "check_interval", 1.0),
         ("check_interval", 0.5e3, "check_interval", 500.0),
         ("retry_interval", 5, "retry_interval", 5.0),
+        ("check_interval", "60", "check_interval", 60.0),
+        ("check_interval", "2.5", "check_interval", 2.5),
+        ("bcm_port", "9081", "port", 9081),
         ("max_retries", 1, "max_retries", 1),
+        ("max_retries", 0, "max_retries", 0),
         ("slow_retry_interval", 86400, "slow_retry_interval", 86400.0),
         ("prometheus_targets_dir", "/srv/prometheus/service discovery/", "targets",
          Path("/srv/prometheus/service discovery")),
         ("cluster_name", "dgx-1", "cluster", "dgx-1"),
+        ("cluster_name", "Hôpital Slurm.A", "cluster", "Hôpital Slurm.A"),
         ("node_exporter_port", 19100, "exporters",
          (Exporter("node_exporter", "node_exporter", 19100), *EXPORTERS[1:])),
         ("nvidia_gpu_exporter_port", 1, "exporters",
@@ -105,12 +110,13 @@ def test_the_command_line_goes_before_the_file_and_that_before_the_default(tmp_p
     [
         ("bcm_headnodes", "master"), ("bcm_headnodes", [""]), ("bcm_headnodes", ["a b"]), ("bcm_headnodes", [1]),
         ("bcm_headnodes", ["https://head"]), ("bcm_headnodes", None), ("bcm_port", 0), ("bcm_port", 65536),
-        ("bcm_port", "8081"), ("bcm_port", True), ("bcm_port", 8081.5), ("cert_path", "admin.pem"), ("cert_path", ""),
+        ("bcm_port", "0x1f91"), ("bcm_port", True), ("bcm_port", 8081.5), ("cert_path", "admin.pem"), ("cert_path", ""),
         ("key_path", "/etc/../x"), ("key_path", None), ("ca_path", "/a\nb"), ("server_name", "a/b"), ("role", ""),
-        ("role", "slurm client"), ("check_interval", 0), ("check_interval", 86401), ("check_interval", "60"),
-        ("check_interval", True), ("retry_interval", -1), ("slow_retry_interval", 0), ("max_retries", 0),
+        ("role", "slurm client"), ("check_interval", 0), ("check_interval", 86401), ("check_interval", "60s"),
+        ("check_interval", "inf"),
+        ("check_interval", True), ("retry_interval", -1), ("slow_retry_interval", 0), ("max_retries", -1),
         ("max_retries", 1.5), ("max_retries", 10**30), ("prometheus_targets_dir", "targets"),
-        ("prometheus_targets_dir", "/"), ("cluster_name", "Slurm"), ("cluster_name", ""), ("cluster_name", "@HOST@"),
+        ("prometheus_targets_dir", "/"), ("cluster_name", "a\nb"), ("cluster_name", ""), ("cluster_name", " "),
         ("node_exporter_port", 0), ("node_exporter_port", None), ("dcgm_exporter_port", 9100), ("exporters", []),
         ("exporters", {}), ("exporters", ["node_exporter"]), ("exporters", [[]]), ("share", "yes"), ("textfile", "x"),
         ("exporters", [{"service": "x", "job": "x", "port": 1, "prot": 2}]),
@@ -121,7 +127,8 @@ def test_the_command_line_goes_before_the_file_and_that_before_the_default(tmp_p
         ("exporters", [{"service": "x", "job": "x", "port": 1}, {"service": "x", "job": "x", "port": 2}]),
         ("exporters", [{"service": "x", "job": "x", "port": 1}, {"service": "y", "job": "x", "port": 1}]),
         ("exporters", [{"service": f"x{n}", "job": "x", "port": n} for n in range(1, 70)]),
-        ("check_interval", [[[[1]]]]), ("role", "x" * 100_000),
+        ("cluster_name", "\ud800"), ("cluster_name", "x" * 201), ("prometheus_targets_dir", "/x/\ud800"),
+        ("cert_path", "/x/\ud800"), ("textfile", "/x/\ud800"), ("check_interval", [[[[1]]]]), ("role", "x" * 100_000),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_used_is_named_with_its_remedy(tmp_path: Path, key: str, value: Any) -> None:
@@ -135,7 +142,7 @@ def test_a_value_that_cannot_be_used_is_named_with_its_remedy(tmp_path: Path, ke
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     told = wrong(
-        tmp_path, {"bcm_port": 0, "cluster_name": "X", "exporters": [{"service": "", "job": "", "port": 0}] * 2}
+        tmp_path, {"bcm_port": 0, "cluster_name": "", "exporters": [{"service": "", "job": "", "port": 0}] * 2}
     )
     for where in ("bcm_port", "cluster_name", "exporters[0].service", "exporters[1].port"):
         assert where in told

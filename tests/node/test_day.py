@@ -3,6 +3,7 @@ known role, the state file is always whole, and memory does not grow."""
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -17,7 +18,7 @@ import pytest
 from bcm_jobstats.node.agent import Agent
 from bcm_jobstats.node.config import Config, Exporter
 from bcm_jobstats.node.outcome import Outcome
-from bcm_jobstats.node.ports import Unknown
+from bcm_jobstats.node.ports import NotListed, Unknown
 from bcm_jobstats.node.registration import files
 from bcm_jobstats.node.state import decode
 from tests.node.fakes import Node
@@ -50,11 +51,14 @@ class Day:
         self.steps_left: Optional[int] = None
         """Steps until the agent is killed."""
         self.node.roles.step = self.node.services.step = self.node.targets.step = self.step
-        monkeypatch.setattr(os, "fsync", lambda descriptor: self.step("fsync"))
+        monkeypatch.setattr(os, "fsync", lambda descriptor: self.fsync())
+        self.full = False
         self.spent = 0.0
         self.counts = {"killed": 0, "rounds": 0, "agreed": 0, "unknown": 0}
         self.expected: Optional[bool] = None
         """The role that BCM told last for this node under its present name, as far as the agent can know."""
+        self.called = HOSTS[0]
+        """The name under which the agent last met the node."""
         self.agent = self.started()
 
     def step(self, what: str) -> None:
@@ -64,6 +68,12 @@ class Day:
             if self.steps_left < 0:
                 raise Killed
         self.node.steps.append(what)
+
+    def fsync(self) -> None:
+        """A file of the state is about to be whole."""
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.step("fsync")
 
     def started(self) -> Agent:
         """A new agent; systemd stopped the exporters with the former one, unless it was killed."""
@@ -91,6 +101,8 @@ class Day:
         node.log.clear()
         before = self.as_it_is()
         node.roles.told = None
+        if node.host != self.called:
+            self.called, self.expected = node.host, None  # what BCM said was about another name
         self.counts["rounds"] += 1
         try:
             outcome = act()
@@ -98,6 +110,7 @@ class Day:
             self.steps_left = None
             self.counts["killed"] += 1
             self.expected = self.believed()
+            self.called = self.node.host
             self.state_is_whole()
             return None
         if node.roles.told is not None:
@@ -142,8 +155,10 @@ class Day:
         """Services and target, with everything reachable. A service may be waited with; the target is not."""
         if self.expected is None:
             return
-        self.counts["agreed"] += 1
         node = self.node
+        if self.own & node.targets.stuck:
+            return
+        self.counts["agreed"] += 1
         wanted = files(node.host, CONFIG.cluster, CONFIG.exporters) if self.expected else {}
         assert node.targets.files == wanted
         waiting = self.agent.retries.pending if hasattr(self, "agent") else {}
@@ -151,7 +166,7 @@ class Day:
             if self.expected:
                 assert state == "active" or name in waiting or name in node.services.broken
             else:
-                assert state not in ("active", "activating", "reloading")
+                assert state not in ("active", "activating", "reloading") or name in node.services.stuck
 
     def state_is_whole(self) -> None:
         for path in self.node.states.glob("*_state.json"):
@@ -171,6 +186,13 @@ class Day:
 
     def bcm_forgets_the_node(self) -> None:
         self.node.roles.nodes.pop(self.node.host, None)
+
+    def bcm_does_not_know_its_nodes_for_a_round(self) -> None:
+        """CMDaemon that was just started."""
+        fault, self.node.roles.fault = self.node.roles.fault, NotListed("node", "BCM does not list it")
+        self.steps_left = None
+        self.round(self.agent.cycle)
+        self.node.roles.fault = fault
 
     def bcm_is_back(self) -> None:
         self.node.roles.fault = None
@@ -194,12 +216,32 @@ class Day:
 
     def services_are_mended(self) -> None:
         self.node.services.broken.clear()
+        self.node.services.stuck.clear()
+
+    def service_does_not_stop(self) -> None:
+        self.node.services.stuck.add(self.chance.choice(list(self.node.services.units)))
+
+    def folders_lie_in_the_place_of_the_files_of_a_former_name(self) -> None:
+        self.node.targets.stuck |= self.own
+        for name in self.own:
+            self.node.targets.files.pop(name, None)
+        self.node_is_renamed()
+
+    def configuration_changes_while_the_disk_is_full(self) -> None:
+        self.steps_left = None
+        self.full = True
+        self.role_changes()
+        self.round(self.agent.cycle)
+        self.full = False
+        self.agent = self.node.agent(former=self.agent)
+        self.round(self.agent.start_up)
 
     def storage_is_lost(self) -> None:
         self.node.targets.lost = self.chance.choice(LOST)
 
     def storage_is_back(self) -> None:
         self.node.targets.lost = None
+        self.node.targets.stuck.clear()
 
     def target_is_removed_or_damaged(self) -> None:
         if self.node.targets.files and not self.node.targets.lost:
@@ -229,7 +271,7 @@ class Day:
         self.agent = self.started()
 
     def node_is_renamed(self) -> None:
-        """With the agent running it is the same node; BCM knows it by its new name, sometimes a little later."""
+        """BCM knows it by its new name, sometimes a little later; the agent may be off meanwhile."""
         host = self.chance.choice([host for host in HOSTS if host != self.node.host])
         has = self.node.roles.nodes.pop(self.node.host, False)
         if self.chance.random() < 0.8:
@@ -237,7 +279,6 @@ class Day:
         self.node.host = host
         if self.chance.random() < 0.5:
             self.steps_left = None
-            self.expected = None  # the agent was off meanwhile: what BCM said was about another name
             self.agent = self.started()
 
     def name_is_lost_for_a_round(self) -> None:
@@ -264,6 +305,8 @@ class Day:
 EVENTS: list[Callable[[Day], None]] = [
     *[Day.role_changes] * 4, *[Day.bcm_is_back] * 3, *[Day.storage_is_back] * 3, *[Day.systemd_is_back] * 2,
     *[Day.agent_is_killed] * 3, *[Day.services_are_mended] * 2,
+    Day.bcm_does_not_know_its_nodes_for_a_round, Day.service_does_not_stop,
+    Day.folders_lie_in_the_place_of_the_files_of_a_former_name, Day.configuration_changes_while_the_disk_is_full,
     Day.bcm_fails, Day.bcm_forgets_the_node, Day.service_breaks, Day.service_crashes,
     Day.service_is_started_by_somebody, Day.storage_is_lost, Day.target_is_removed_or_damaged, Day.systemd_is_lost,
     Day.agent_is_restarted, Day.node_is_renamed, Day.name_is_lost_for_a_round, Day.clock_is_set, Day.state_is_damaged,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from bcm_jobstats.node.devices import LARGEST, Devices, Reader
-from bcm_jobstats.node.ports import Unknown
+from bcm_jobstats.node.devices import LARGEST, MOST, Devices, Reader
+from bcm_jobstats.node.ports import NotListed, Unknown
 from tests.node.tlshead import HEAD, listed
 
 SUBJECT = "head node x"
@@ -51,9 +51,9 @@ def test_a_device_that_is_not_listed_or_twice_is_unknown() -> None:
     body = json.dumps([*listed(a=["slurmclient"], b=[]), {"hostname": "A.other", "roles": ["slurmclient"]}]).encode()
     devices = read([body])
     assert devices.has("b") is False
-    with pytest.raises(Unknown, match="device a: is in BCM's list of devices twice"):
+    with pytest.raises(NotListed, match="device a: is in BCM's list of devices twice"):
         devices.has("a")
-    with pytest.raises(Unknown, match="device c: is not in BCM's list"):
+    with pytest.raises(NotListed, match="device c: is not in BCM's list"):
         devices.has("c")
 
 
@@ -137,6 +137,18 @@ def test_a_list_of_any_length_is_given_up_at_the_limit_and_costs_no_memory() -> 
         tracemalloc.stop()
     assert fed <= LARGEST
     assert most < 1 << 20
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_names_without_end_are_given_up_before_they_cost_much_memory(more: int) -> None:
+    """Short ones: millions of them fit into an answer."""
+    nodes = (f'{{"hostname":"{number:x}"}},' for number in range(MOST - 1 + more))
+    body = f"[{''.join(nodes)}{json.dumps(HEAD)}]".encode()
+    if more:
+        with pytest.raises(Unknown, match="more than 50,000 devices"):
+            read([body])
+    else:
+        assert len(read([body]).roles) == MOST
 
 
 def test_ten_thousand_nodes_cost_what_their_names_do() -> None:

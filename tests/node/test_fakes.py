@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bcm_jobstats.node.ports import Registry, Roles, Services, ServicesLost, StorageLost, Unknown
+from bcm_jobstats.node.ports import (
+    NoFolder,
+    NotListed,
+    Registry,
+    Roles,
+    Services,
+    ServicesLost,
+    StorageLost,
+    Unknown,
+)
 from bcm_jobstats.node.storage import Storage
 from bcm_jobstats.node.targetfiles import TargetFiles
 from tests.node.fakes import NEVER, FakeRegistry, FakeRoles, FakeServices
@@ -47,9 +56,26 @@ def test_a_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_directory_that_is_missing(tmp_path: Path, call: Callable[[Registry], object]) -> None:
-    for registry in (TargetFiles(tmp_path / "none", Storage(30.0)), FakeRegistry(lost="is missing")):
-        with pytest.raises(StorageLost):
+    for registry in (TargetFiles(tmp_path / "none/x", Storage(30.0)), FakeRegistry(lost="is missing")):
+        with pytest.raises(StorageLost) as caught:
             call(registry)
+        assert not isinstance(caught.value, NoFolder)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_directory_that_was_removed(tmp_path: Path, call: Callable[[Registry], object]) -> None:
+    for registry in (TargetFiles(tmp_path / "none", Storage(30.0)), FakeRegistry(gone=True)):
+        with pytest.raises(NoFolder):
+            call(registry)
+
+
+def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "targets/a.json").mkdir(parents=True)
+    for registry in (TargetFiles(tmp_path / "targets", Storage(30.0)), FakeRegistry(stuck={"a.json"})):
+        assert registry.read("a.json") is None
+        for call in CALLS[1:]:
+            with pytest.raises(StorageLost, match="has a folder in the place"):
+                call(registry)
 
 
 def test_services() -> None:
@@ -70,7 +96,7 @@ def test_roles() -> None:
     fake: Roles = FakeRoles({"a": True, "b": False})
     assert fake.has("a", None)
     assert not fake.has("b", True)
-    with pytest.raises(Unknown, match="does not list it"):
+    with pytest.raises(NotListed, match="does not list it"):
         fake.has("c", None)
     with pytest.raises(Unknown, match="does not answer"):
         FakeRoles({"a": True}, NEVER).has("a", None)

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, TypeVar
@@ -17,6 +18,7 @@ from bcm_jobstats.node import heads as heads_module
 from bcm_jobstats.node import https
 from bcm_jobstats.node.config import Config
 from bcm_jobstats.node.heads import PATH, Heads
+from bcm_jobstats.node.lookup import Lookup
 from bcm_jobstats.node.messages import NOTICE, WARNING
 from bcm_jobstats.node.ports import StorageLost, Unknown
 from bcm_jobstats.node.tls import Tls
@@ -189,9 +191,8 @@ def test_every_fault_is_unknown_in_the_same_words_each_time(
     assert asked.ask().roles == FOUND
 
 
-def nobody(host: str, *args: object) -> list[Any]:
-    """A name service that is there and knows no name; real ones refuse what is no name before they are asked."""
-    host.encode("idna")
+def nobody(host: bytes, *args: object, **kwargs: object) -> list[Any]:
+    """A name service that is there and knows no name."""
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
@@ -202,6 +203,47 @@ def test_nobody_listens_and_nobody_has_the_name(files: Path, monkeypatch: pytest
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
     for name in ("no-such-head", "x" * 70, "a..b"):
         assert unknown(heads(config(files, number, name))).cause == "its name cannot be resolved"
+
+
+def test_a_name_server_that_says_nothing_holds_nothing_up(
+    files: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the end of the agent nor other head nodes, and none is asked again meanwhile."""
+    released, real, asked = threading.Event(), socket.getaddrinfo, list[bytes]()
+
+    def silent(host: bytes, *args: Any, **kwargs: Any) -> Any:
+        if host == b"silent" and "flags" not in kwargs:
+            asked.append(host)
+            released.wait(10)
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    monkeypatch.setattr(heads_module, "Lookup", lambda: Lookup(0.1))
+    try:
+        lone = heads(config(files, port(server), "silent"))
+        for _ in range(2):
+            assert unknown(lone).cause == "its name cannot be resolved"
+        assert asked == [b"silent"]
+        assert heads(config(files, port(server), "silent", "localhost")).ask().roles == FOUND
+    finally:
+        released.set()
+
+
+@pytest.mark.parametrize("addresses", [(b"127.0.0.1", b"127.0.0.2"), (b"127.0.0.2", b"127.0.0.1")])
+def test_the_address_of_a_name_that_answers_is_taken(
+    files: Path, server: Server, monkeypatch: pytest.MonkeyPatch, addresses: tuple[bytes, ...]
+) -> None:
+    """The certificate has to carry the name, whatever its addresses."""
+    real = socket.getaddrinfo
+
+    def two(host: bytes, number: int, *args: Any, **kwargs: Any) -> Any:
+        if host == b"localhost":
+            return [place for address in addresses for place in real(address, number, *args, **kwargs)]
+        return real(host, number, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    assert heads(config(files, port(server), "localhost")).ask().roles == FOUND
+    assert "another name" in unknown(heads(config(files, port(server), "localhost", server_name="other"))).cause
 
 
 def test_what_listens_does_not_speak_tls(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,6 +353,22 @@ def test_files_that_cannot_be_used_are_named_and_sound_ones_kept(
     assert said.priorities == [WARNING, NOTICE]
 
 
+def test_a_key_that_goes_away_while_the_files_are_read(
+    own: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, key = Path.stat, own / KEY
+
+    def stat(file: Path, **more: Any) -> os.stat_result:
+        found = real(file, **more)
+        if file == key:
+            key.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", stat)
+    error = unknown(heads(config(own, port(server))))
+    assert error.subject == f"file {key}" and "No such file" in error.cause
+
+
 def test_a_comment_in_the_authority_may_be_of_any_kind(own: Path, server: Server) -> None:
     (own / pki.CA).write_bytes("# Autorität\n".encode() + (own / pki.CA).read_bytes())
     assert heads(config(own, port(server))).ask().roles == FOUND
@@ -331,7 +389,7 @@ def test_while_shared_storage_hangs_the_certificate_read_before_is_used(files: P
 
     def run(what: str, function: Callable[[], T]) -> T:
         if hanging[0]:
-            raise StorageLost(what, "does not answer")
+            raise StorageLost(what, "does not answer", "Does its server?")
         return function()
 
     settings, said = config(files, port(server)), Said()
@@ -341,6 +399,7 @@ def test_while_shared_storage_hangs_the_certificate_read_before_is_used(files: P
     assert asked.ask().roles == FOUND and said.lines == []
     error = unknown(Heads(settings, Tls(settings, run, Said())))
     assert error.subject == f"certificate {files / PEM}" and "does not answer" in error.cause
+    assert error.remedy == "Does its server?"
 
 
 def test_a_certificate_of_the_administrator_is_warned_about_once(files: Path, server: Server) -> None:

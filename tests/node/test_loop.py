@@ -46,6 +46,9 @@ class World:
     ignored: bool = False
     hung_up: bool = False
 
+    def begin(self) -> None:
+        pass
+
     def wait(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.now += seconds
@@ -66,8 +69,8 @@ class World:
             raise found
         return found
 
-    def make(self, config: Config) -> Agent:
-        self.done.append(f"made {config.role}")
+    def make(self, config: Config, former: Optional[Agent]) -> Agent:
+        self.done.append(f"made {config.role}{'' if former is None else ' after another'}")
         return cast(Agent, FakeAgent(self))
 
     def run(self, feeding: float = 100.0) -> Told:
@@ -117,6 +120,46 @@ def test_a_bad_configuration_is_told_once_and_read_again_until_it_is_sound() -> 
     assert told.lines[0].startswith("READY=1"), "it is up, and says what it lacks"
 
 
+def test_told_to_stop_before_it_began_it_withdraws_all_the_same() -> None:
+    """A target may be there of an agent that was killed."""
+
+    class Stopped(World):
+        def load(self) -> Config:
+            if not self.ignored:
+                raise Stop
+            return super().load()
+
+    world = Stopped([Config()])
+    told = world.run()
+    assert world.done == ["made slurmclient", "withdraw"]
+    assert "READY" not in " ".join(told.lines)
+
+
+def test_it_is_ready_once_it_has_read_its_configuration() -> None:
+    told = Told()
+
+    def load() -> Config:
+        assert told.lines == []
+        raise Stop if world.done else BAD
+
+    world = World([Config()])
+    Loop(load, world.make, world, notify=told, say=lambda *_: world.done.append("said"), feeding=9.0).run()
+    assert told.lines[0].startswith("READY=1")
+
+
+def test_a_configuration_that_is_read_in_an_unforeseen_way_does_not_end_it() -> None:
+    class Odd(World):
+        def load(self) -> Config:
+            if not self.waits:
+                raise UnicodeError("x")
+            return super().load()
+
+    world = Odd([Config()], [""])
+    world.run()
+    assert world.done == ["made slurmclient", "start_up", "withdraw"]
+    assert len(world.said) == 1 and "UnicodeError" in world.said[0]
+
+
 def test_a_bad_configuration_from_the_start_ends_as_quietly() -> None:
     world = World([BAD])
     world.run()
@@ -126,19 +169,20 @@ def test_a_bad_configuration_from_the_start_ends_as_quietly() -> None:
 def test_hanging_up_has_it_read_again_at_once() -> None:
     world = World([Config(), Config(role="login")], ["", "hup", ""])
     world.run()
-    assert world.done == ["made slurmclient", "start_up", "cycle", "made login", "start_up", "cycle", "withdraw"]
+    made = ["made slurmclient", "start_up", "cycle", "hurry", "made login after another"]
+    assert world.done == [*made, "cycle", "cycle", "withdraw"], "BCM is asked at once"
 
 
 def test_a_key_that_means_nothing_makes_no_new_agent() -> None:
     world = World([Config(), Config(warnings=("'rolle': is not a setting",))], ["", "hup", ""])
     world.run()
-    assert world.done == ["made slurmclient", "start_up", "cycle", "cycle", "cycle", "withdraw"]
+    assert world.done == ["made slurmclient", "start_up", "cycle", "hurry", "cycle", "cycle", "withdraw"]
 
 
 def test_what_is_read_again_and_not_sound_changes_nothing() -> None:
     world = World([Config(), BAD, BAD, Config()], ["hup", "", ""])
     world.run()
-    assert world.done == ["made slurmclient", "start_up", "cycle", "cycle", "cycle", "withdraw"]
+    assert world.done == ["made slurmclient", "start_up", "hurry", "cycle", "cycle", "cycle", "withdraw"]
     assert world.said == [
         "<3>config.json: cannot be used; mend it; the one read before goes on being used",
         "<5>the configuration is sound again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def test_a_strange_label_is_escaped() -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(JobstatsError, match="cannot be written: no such file"):
         counted(tmp_path / "none" / "x.prom").write(OUTCOME, {})
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "x.prom"
+    for link in (path, tmp_path / f".x.prom.{os.getpid()}"):
+        link.symlink_to(victim)
+    counted(path).write(OUTCOME, {})
+    assert path.is_file() and not path.is_symlink()
+    assert not victim.exists()
 
 
 def test_none_wanted() -> None:

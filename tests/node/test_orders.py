@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from bcm_jobstats import data
+from bcm_jobstats.node import systemd
 from tests.node.systemctl import Systemctl
 
 SCRIPT = data.path("scripts") / "role-monitor-orders"
 NAMES = ("node_exporter", "cgroup_exporter", "dcgm-exporter")
+MONITOR = "bcm-role-monitor"
+ASKED = f"is-active {MONITOR}.service"
 
 
 class Node:
@@ -22,6 +26,7 @@ class Node:
         self.orders = root / "orders"
         self.orders.mkdir()
         self.ctl = Systemctl(root, *NAMES)
+        self.ctl.be(MONITOR, "active")
 
     def run(self, *names: str) -> subprocess.CompletedProcess[str]:
         command = ["/bin/bash", str(SCRIPT), str(self.orders), *(names or NAMES)]
@@ -43,8 +48,9 @@ def test_orders_are_carried_out_together_and_taken_away(node: Node) -> None:
     done = node.run()
     assert (done.returncode, done.stdout, done.stderr, node.left()) == (0, "", "", [])
     assert node.ctl.states() == {"node_exporter": "active", "cgroup_exporter": "active", "dcgm-exporter": "inactive"}
-    units = "cgroup_exporter.service node_exporter.service"
-    assert node.ctl.calls() == ["stop dcgm-exporter.service", f"reset-failed {units}", f"start {units}"]
+    units = "node_exporter.service cgroup_exporter.service"
+    started = [ASKED, f"reset-failed {units}", f"start {units}", ASKED]
+    assert node.ctl.calls() == ["stop dcgm-exporter.service", *started]
 
 
 def test_no_order_is_nothing_to_do(node: Node) -> None:
@@ -57,7 +63,7 @@ def test_one_that_fails_does_not_stop_the_others(node: Node) -> None:
         (node.orders / order).touch()
     done = node.run()
     assert done.returncode == 0, "a unit that failed would be noticed as one of ours"
-    assert "systemctl start cgroup_exporter.service node_exporter.service: status 1" in done.stderr
+    assert "systemctl start node_exporter.service cgroup_exporter.service: status 1" in done.stderr
     assert node.ctl.states()["node_exporter"] == "active"
     assert node.left() == []
 
@@ -107,6 +113,50 @@ def test_what_cannot_be_taken_away_does_not_keep_systemd_busy(node: Node) -> Non
     (node.orders / "x").touch()
     assert node.run().returncode == 0
     assert node.ctl.calls() == ["rm", "sleep"]
+
+
+@pytest.mark.parametrize("state", ["inactive", "deactivating", "failed"])
+def test_nothing_is_started_once_the_role_monitor_ends(node: Node, state: str) -> None:
+    """systemd stopped the exporters with it already; nobody would stop those that came later."""
+    node.ctl.be(MONITOR, state)
+    node.ctl.be("dcgm-exporter", "active")
+    for order in ("start.node_exporter", "stop.dcgm-exporter"):
+        (node.orders / order).touch()
+    assert (node.run().returncode, node.left()) == (0, [])
+    assert set(node.ctl.states().values()) == {"inactive"}
+    assert node.ctl.calls() == ["stop dcgm-exporter.service", ASKED]
+
+
+def test_what_was_started_while_the_role_monitor_ended_is_stopped(node: Node) -> None:
+    node.ctl.mark(f"{MONITOR}.service.ends")
+    (node.orders / "start.node_exporter").touch()
+    assert (node.run().returncode, node.left()) == (0, [])
+    assert node.ctl.calls()[-3:] == ["start node_exporter.service", ASKED, "stop node_exporter.service"]
+    assert node.ctl.states()["node_exporter"] == "inactive"
+
+
+def test_however_much_lies_there_orders_are_carried_out_and_one_line_is_said(node: Node) -> None:
+    (node.ctl.folder / "sleep").symlink_to("/bin/true")
+    for number in range(1500):
+        (node.orders / f"start.{'x' * 150}{number}").touch()
+    (node.orders / "start.node_exporter").touch()
+    done = node.run()
+    assert (done.returncode, len(node.left())) == (0, 500)
+    assert "and 999 others are no orders" in done.stderr and done.stderr.count("\n") == 1
+    assert node.ctl.states()["node_exporter"] == "active"
+    assert (node.run().returncode, node.left()) == (0, [])
+
+
+def test_it_ends_before_systemd_or_the_role_monitor_loses_patience() -> None:
+    text = SCRIPT.read_text()
+    last = text.index("ended || systemd 12 stop")
+    seconds = [int(one) for one in re.findall(r"\b(?:timeout|systemd) (\d+) [a-z]", text[:last])]
+    assert len(seconds) == 4
+    most = sum(seconds)
+    assert most < systemd.CARRIED_OUT, "or each order would fail where systemd is slow"
+    unit = (data.path("overlays") / "templates/bcm-role-monitor-orders.service.j2").read_text()
+    found = re.search(r"^TimeoutStartSec=(\d+)$", unit, re.M)
+    assert found and most + 3 + 12 < int(found[1])
 
 
 def test_without_services_it_does_nothing(node: Node) -> None:

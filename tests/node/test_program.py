@@ -8,18 +8,25 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 
-from bcm_jobstats.node.config import CONFIG, RUN, STATE
+from bcm_jobstats.node import main
+from bcm_jobstats.node.config import CONFIG, RUN, STATE, load
+from bcm_jobstats.node.state import State, encode
+from bcm_jobstats.node.storage import Storage
+from bcm_jobstats.node.targetfiles import TargetFiles
 from bcm_jobstats.simulator import pki
 from bcm_jobstats.stack import agent, targets
 from tests.bcm.https import Server, serving
 from tests.harness import until
 from tests.node import tlshead
+from tests.node.fakes import FakeServices
 from tests.node.systemctl import Systemctl
 
 PYTHON = Path("/usr/bin/python3")
@@ -79,9 +86,9 @@ class Node:
         self.settings = settings
         self.config.write_text(json.dumps(settings, default=str))
 
-    def command(self, *words: str) -> list[str]:
+    def command(self, *words: str, by: Sequence[str] = ()) -> list[str]:
         inside = f'mount --bind {self.ctl.program} "$(command -v systemctl)"; hostname dgx-01; exec "$@"'
-        return [*NAMESPACE, "sh", "-ec", inside, "-", str(self.program), "--root", str(self.root), *words]
+        return [*NAMESPACE, "sh", "-ec", inside, "-", *by, str(self.program), "--root", str(self.root), *words]
 
     def once(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.command("--once", *words), capture_output=True, text=True, check=False, timeout=60)
@@ -167,17 +174,26 @@ def test_once_tells_what_is_wrong_by_its_status(node: Node, head: Server) -> Non
     assert (done.returncode, json.loads(done.stderr)["error"]["status"]) == (65, 65)
 
 
+STOPPED = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+os.kill(os.getpid(), signal.SIGTERM)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a program that is told to stop from its very start."""
+
+
 class Service:
     """The program as systemd runs it."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, by: Sequence[str] = ()) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(node.root / "notify"))
         self.socket.settimeout(60)
         self.log = node.root / "log"
         environment = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(node.root / "notify")}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(node.command(), stderr=log, stdout=log, env=environment)
+            self.process = subprocess.Popen(node.command(by=by), stderr=log, stdout=log, env=environment)
 
     def told(self, text: str) -> str:
         """The next message to systemd that has this in it; one comes every second at least."""
@@ -249,3 +265,49 @@ def test_killed_it_goes_on_where_it_was(node: Node, head: Server) -> None:
     with Service(node) as service:
         until(lambda: node.files() == ["dgx-01.json"] and node.ctl.states()["node_exporter"] == "active")
         assert service.stop() == 0
+
+
+def test_told_to_stop_as_it_starts_it_leaves_no_target_of_one_that_was_killed(node: Node) -> None:
+    (node.targets / "dgx-01.json").write_text("stale")
+    with Service(node, [str(PYTHON), "-ISc", STOPPED]) as service:
+        assert service.process.wait(60) == 0
+        assert "READY" not in service.told("STOPPING=1")
+    assert (node.files(), "Traceback" in service.log.read_text()) == ([], False)
+
+
+def test_it_goes_on_when_nobody_reads_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "w", buffering=1) as stderr:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stderr", stderr)
+        for _ in range(2):
+            main.speaker()(4, "a line")
+        with pytest.raises(BrokenPipeError):
+            stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writes)  # what is left in it can be written
+
+
+def test_one_place_that_hangs_keeps_nothing_else_from_being_done(
+    node: Node, head: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The targets' server is away from the start: BCM is asked with a certificate from another one, and followed."""
+    head.says(tlshead.says(tlshead.listed(dgx_01=[])))
+    knew = State("dgx-01")
+    knew.has = True
+    store = node.root / STATE.relative_to("/") / "dgx-01_state.json"
+    store.parent.mkdir(parents=True)
+    store.write_bytes(encode(knew, "slurmclient"))
+    services, gone = FakeServices(dict.fromkeys(EXPORTERS, "inactive")), threading.Event()
+    monkeypatch.setattr(main, "Systemd", lambda *_: services)
+    monkeypatch.setattr(TargetFiles, "_read", lambda *_: gone.wait(60) and None)
+    monkeypatch.setattr(TargetFiles, "_remove", lambda *_: gone.wait(60))
+    made = main.agent(load(node.config, root=node.root), lambda *_: None, Storage(0.2))
+    made.runner.world = made.world = made.world._replace(host=lambda: "dgx-01", sleep=lambda _: None)
+    try:
+        assert set(made.start_up().services.values()) == {"active"}
+        outcome = made.cycle()
+    finally:
+        gone.set()
+    assert (outcome.unknown, outcome.has, set(services.units.values())) == (None, False, {"inactive"})
+    assert {problem.subject for problem in outcome.problems} == {str(node.targets)}
+    assert "shared storage" in outcome.problems[0].remedy

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Optional
 
 import pytest
 
 from bcm_jobstats.node.config import Config, Exporter
-from bcm_jobstats.node.registration import file_names, files
+from bcm_jobstats.node.registration import clusters, file_names, files
 from bcm_jobstats.stack import targets
 from bcm_jobstats.stack.definitions import Exporter as Definition
 
@@ -34,6 +35,20 @@ def test_the_same_bytes_as_those_of_the_other_modes(host: str, cluster: str) -> 
     }
     assert files(host, cluster, [plain[0], dcgm, *plain[1:]]) == expected
     assert file_names(host, [dcgm, *plain]) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, set()), (b"", set()), (b"[]", set()), (b"{", set()), (b'"x"', set()), (b"[" * 60_000, set()),
+        (b'[1, {}, {"labels": 1}, {"labels": {}}, {"labels": {"cluster": 1}}]', set()),
+        (b'[{"labels": {"cluster": "a"}}, {"labels": {"cluster": "b"}}]', {"a", "b"}),
+        (b'[{"labels": {"cluster": "a"}}]' + b" " * 70_000, set()),
+    ],
+)  # fmt: skip
+def test_the_clusters_of_a_file(content: Optional[bytes], expected: set[str]) -> None:
+    assert clusters(content) == expected
+    assert clusters(files("dgx-01", "slurm", Config().exporters)["dgx-01.json"]) == {"slurm"}
 
 
 def test_the_example_of_the_document() -> None:

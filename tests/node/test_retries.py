@@ -29,6 +29,15 @@ def test_three_attempts_soon_then_one_an_hour_for_ever() -> None:
     assert tried(retries(), 16000) == [0, 600, 1200, 4800, 8400, 12000, 15600]
 
 
+@pytest.mark.parametrize(("most", "times"), [(0, [0, 3600, 7200]), (1, [0, 3600, 7200]), (2, [0, 600, 4200])])
+def test_few_soon_attempts(most: int, times: list[float]) -> None:
+    subject = Retries(600, most, 3600)
+    assert tried(subject, 7500) == times
+    subject.runs("x")
+    subject.started("x", 8000)
+    assert subject.pending == {}, "a start that worked is waited with when the service did not last"
+
+
 def test_what_survives_a_restart_goes_on_where_it_was() -> None:
     before, after = retries(), retries()
     assert tried(before, 1000) == [0, 600]

@@ -12,8 +12,9 @@ import pytest
 
 from bcm_jobstats.node.config import Config
 from bcm_jobstats.node.devices import Devices
+from bcm_jobstats.node.heads import TOTAL
 from bcm_jobstats.node.ports import StorageLost
-from bcm_jobstats.node.sharing import FOLDER, MINE, NOBODYS, STALE, STEP, THEIRS, Sharing
+from bcm_jobstats.node.sharing import FOLDER, LARGEST, MINE, NOBODYS, SPARE, STEP, THEIRS, Sharing
 from bcm_jobstats.stack import targets
 from tests.node.tlshead import directly
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 NOW = 1_800_000_000.0
 DEVICES = Devices({"a": True, "b": False, "twice": None})
 ROLES = {"a": True, "b": False}
+STALE = TOTAL + SPARE
+"""With one head node."""
 
 
 class Agent:
@@ -68,22 +71,29 @@ def test_what_one_publishes_another_reads(agents: tuple[Agent, Agent], tmp_path:
     found = other.sharing.read()
     assert found and found.roles == ROLES and found.asked == NOW
     (file,) = files(tmp_path)
-    assert json.loads(file.read_text()) == {"format": 1, "asked": NOW, "host": "a", "with": ["a"], "without": ["b"]}
+    assert json.loads(file.read_text()) == SOUND
     assert other.sharing.claim() == MINE, "it was let go"
     other.sharing.release()
     assert one.sharing.claim() == MINE
 
 
-@pytest.mark.parametrize(("age", "fresh"), [(0.0, True), (5.9, True), (6.0, False), (60.0, False), (-0.9, True),
-                                            (-1.0, False), (-3600.0, False)])  # fmt: skip
-def test_a_list_is_young_for_a_tenth_of_the_interval(agents: tuple[Agent, Agent], age: float, fresh: bool) -> None:
-    """One of the future comes from a clock that is not ours."""
+@pytest.mark.parametrize(
+    ("took", "age", "fresh"),
+    [(0.0, 0.0, True), (0.0, 5.9, True), (0.0, 6.0, False), (0.0, 60.0, False), (0.0, -0.9, True), (0.0, -1.0, False),
+     (0.0, -3600.0, False), (3.0, 5.9, True), (3.0, 6.0, False), (7.0, 13.9, True), (7.0, 14.0, False),
+     (39.0, 59.9, True), (39.0, 60.0, False)],
+)  # fmt: skip
+def test_a_list_is_young_for_a_tenth_of_the_interval_or_twice_what_the_answer_took(
+    agents: tuple[Agent, Agent], took: float, age: float, fresh: bool
+) -> None:
+    """From when it was there, and never for longer than the interval. One of the future is of a clock not ours."""
     one, other = agents
-    one.sharing.publish("a", NOW - age, DEVICES)
+    one.now = NOW - age
+    one.sharing.publish("a", one.now - took, DEVICES)
     assert bool(other.sharing.read()) is fresh
 
 
-SOUND: dict[str, Any] = {"format": 1, "asked": NOW, "host": "a", "with": ["a"], "without": ["b"]}
+SOUND: dict[str, Any] = {"format": 1, "asked": NOW, "took": 0.0, "host": "a", "with": ["a"], "without": ["b"]}
 DAMAGED: dict[str, bytes] = {
     "empty": b"",
     "cut": json.dumps(SOUND).encode()[:-5],
@@ -93,6 +103,11 @@ DAMAGED: dict[str, bytes] = {
     "another format": json.dumps({**SOUND, "format": 2}).encode(),
     "no time": json.dumps({**SOUND, "asked": "now"}).encode(),
     "NaN": json.dumps({**SOUND, "asked": float("nan")}).encode(),
+    "too large a number": json.dumps({**SOUND, "asked": 10**400}).encode(),
+    "true": json.dumps({**SOUND, "asked": True}).encode(),
+    "no duration": json.dumps({key: value for key, value in SOUND.items() if key != "took"}).encode(),
+    "a duration below nothing": json.dumps({**SOUND, "took": -5}).encode(),
+    "larger than an agent has memory for": json.dumps(SOUND).encode() + b" " * LARGEST,
     "endless": json.dumps({**SOUND, "asked": float("inf")}).encode(),
     "no list of names": json.dumps({**SOUND, "with": "abc"}).encode(),
     "one part": json.dumps({"format": 1, "asked": NOW, "with": []}).encode(),
@@ -139,7 +154,7 @@ def test_what_is_left_at_the_place_of_the_new_list_is_replaced(
     agents: tuple[Agent, Agent], tmp_path: Path, left: str
 ) -> None:
     one, other = agents
-    one.sharing.publish("a", NOW - 1, DEVICES)
+    one.sharing.publish("a", NOW, DEVICES)
     (file,) = files(tmp_path)
     (tmp_path / "kept").write_text("kept")
     new = file.with_suffix(".a")
@@ -147,9 +162,10 @@ def test_what_is_left_at_the_place_of_the_new_list_is_replaced(
         new.symlink_to(tmp_path / "kept")
     else:
         new.write_text("half a li")
-    one.sharing.publish("a", NOW, DEVICES)
+    one.now = other.now = NOW + 1
+    one.sharing.publish("a", NOW + 1, DEVICES)
     found = other.sharing.read()
-    assert found and found.asked == NOW
+    assert found and found.asked == NOW + 1
     assert (tmp_path / "kept").read_text() == "kept" and files(tmp_path) == [file]
 
 
@@ -160,6 +176,22 @@ def test_who_died_while_asking_is_followed(agents: tuple[Agent, Agent], tmp_path
     for age, whose in ((0.0, THEIRS), (STALE - 1, THEIRS), (STALE, MINE), (STALE - 1, THEIRS), (-STALE, MINE)):
         aged(lock, age)
         assert other.sharing.claim() == whose
+
+
+@pytest.mark.parametrize("heads", [("a",), ("a", "b")])
+def test_nobody_is_taken_to_have_died_who_may_still_be_asking(tmp_path: Path, heads: tuple[str, ...]) -> None:
+    agent = Agent(tmp_path, heads=heads)
+    agent.sharing.claim()
+    (lock,) = files(tmp_path)
+    aged(lock, len(heads) * TOTAL)
+    assert agent.sharing.claim() == THEIRS
+
+
+def test_a_list_that_nobody_could_read_is_not_written(agents: tuple[Agent, Agent], tmp_path: Path) -> None:
+    one, _ = agents
+    one.sharing.claim()
+    one.sharing.publish("a", NOW, Devices({f"n{number:060}": True for number in range(17_000)}))
+    assert files(tmp_path) == [], "it was let go all the same"
 
 
 def test_another_ones_list_is_waited_for(agents: tuple[Agent, Agent]) -> None:

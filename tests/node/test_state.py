@@ -21,6 +21,7 @@ FULL = State(
     retries={"cgroup_exporter": Attempts(2, 1_800_000_000.0, 1_800_000_600.0, slow=False)},
     registered={TARGETS: ["node001+dcgm-exporter.json", "node001.json"], "/old": ["node001.json"]},
 )
+FULL.clusters, FULL.started = ["old", "slurm"], ["cgroup_exporter", "gone"]
 FULL.has, FULL.since, FULL.last_check = True, 1_700_000_000.25, 1_800_000_000.0
 SEED = {
     "has_slurmclient_role": True,
@@ -91,8 +92,9 @@ def test_a_renamed_node_takes_its_state_with_it(tmp_path: Path) -> None:
     store(tmp_path).save(FULL)
     subject = store(tmp_path)
     state, _ = subject.load("node007")
-    # BCM spoke of another name
-    assert vars(state) == vars(State("node007", retries=FULL.retries, registered=FULL.registered))
+    renamed = State("node007", retries=FULL.retries, registered=FULL.registered)
+    renamed.clusters, renamed.started = FULL.clusters, FULL.started
+    assert vars(state) == vars(renamed), "BCM spoke of another name"
     subject.save(state)
     assert [path.name for path in tmp_path.iterdir()] == ["node007_state.json"]
 
@@ -104,7 +106,7 @@ def test_killed_while_it_took_it_over(tmp_path: Path) -> None:
         tmp_path, "node000", json.loads(encode(State("node000", registered={"/old": ["node000.json"]}), "slurmclient"))
     )
     written(tmp_path, "node001", json.loads(encode(FULL, "slurmclient")))
-    (tmp_path / ".node000_state.json.1").write_text("{")
+    (tmp_path / ".node000_state.json.1").write_text("{")  # as long as it is young it may be somebody's at work
     subject = store(tmp_path)
     state, _ = subject.load("node001")
     assert (state.has, state.retries) == (True, FULL.retries)
@@ -113,6 +115,9 @@ def test_killed_while_it_took_it_over(tmp_path: Path) -> None:
         "/old": ["node000.json", "node001.json"],
     }
     subject.save(state)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".node000_state.json.1", "node001_state.json"]
+    os.utime(tmp_path / ".node000_state.json.1", (0, 0))
+    subject.save(told(state, has=False))
     assert [path.name for path in tmp_path.iterdir()] == ["node001_state.json"]
 
 
@@ -123,7 +128,8 @@ CORRUPT: list[Any] = [
     {**SEED, "retry_state": {"x": 1}}, {**SEED, "retry_state": {"x": {"attempts": "1"}}},
     {**SEED, "registered": []}, {**SEED, "registered": {"/targets": "x"}}, {**SEED, "registered": {"targets": []}},
     {**SEED, "registered": {"/targets": ["../../etc/passwd"]}}, {**SEED, "registered": {"/targets": ["passwd"]}},
-    {**SEED, "registered": {"/targets": [1]}},
+    {**SEED, "registered": {"/targets": [1]}}, {**SEED, "registered": {"/\ud800": ["a.json"]}},
+    {**SEED, "clusters": "slurm"}, {**SEED, "clusters": [1]}, {**SEED, "started": ["-x"]}, {**SEED, "started": {}},
 ]  # fmt: skip
 
 
@@ -156,6 +162,49 @@ def test_a_file_that_cannot_be_moved_does_not_stop_it(tmp_path: Path, content: b
 def test_a_clock_beyond_all_bounds(time: float) -> None:
     saved = encode(told(State("node001"), has=True, last_check=time), "slurmclient")
     assert decode(saved, "node001", "slurmclient", TARGETS).last_check is None
+
+
+def owner(path: Path) -> tuple[int, int]:
+    return path.stat().st_uid, path.stat().st_gid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="is about what root does")
+@pytest.mark.parametrize("where", ["node001_state.json", ".node001_state.json.{}", "node000_state.json"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_root_is_not_led_elsewhere(tmp_path: Path, where: str, kind: str) -> None:
+    """The folder is that of the agent's user, who is not root."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(encode(FULL, "slurmclient"))
+    where = where.format(os.getpid())
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 967, 967)
+    if kind == "link":
+        (folder / where).symlink_to(victim)
+    else:
+        os.mkfifo(folder / where)
+    state, problems = store(folder).load("node001")
+    assert (state.has, len(problems)) == (None, int(not where.startswith(".")))
+    store(folder).save(told(state, has=False))
+    assert victim.read_bytes() == encode(FULL, "slurmclient")
+    assert store(folder).load("node001")[0].has is False
+    assert owner(folder / "node001_state.json") == (967, 967)
+    assert not (folder / "node001_state.json").is_symlink()
+
+
+def test_a_link_that_is_there_again_after_it_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"")
+    (tmp_path / f".node001_state.json.{os.getpid()}").symlink_to(victim)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+    with pytest.raises(StateLost):
+        store(tmp_path).save(FULL)
+    assert victim.read_bytes() == b""
+
+
+def test_a_file_that_is_too_large_is_none(tmp_path: Path) -> None:
+    written(tmp_path, "node001", encode(FULL, "slurmclient") + b" " * (1 << 20))
+    assert len(store(tmp_path).load("node001")[1]) == 1
 
 
 def test_a_full_disk_leaves_the_state_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

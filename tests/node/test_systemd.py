@@ -101,6 +101,7 @@ def test_anybody_else_has_orders_carried_out(ctl: Systemctl, tmp_path: Path) -> 
         subprocess.run(["/bin/bash", str(script), str(orders), *NAMES], check=True, env={"PATH": ctl.path})
 
     monitor = systemd.Systemd(tmp_path / "run", root=False, sleep=carry_out)
+    ctl.be("bcm-role-monitor", "active")
     monitor.start(NAMES)
     assert ctl.states() == dict.fromkeys(NAMES, "active")
     monitor.stop(["node_exporter"])

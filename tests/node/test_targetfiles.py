@@ -12,7 +12,7 @@ import pytest
 
 from bcm_jobstats import data
 from bcm_jobstats.node import targetfiles
-from bcm_jobstats.node.ports import StorageLost
+from bcm_jobstats.node.ports import NoFolder, StorageLost
 from bcm_jobstats.node.storage import Storage
 from bcm_jobstats.node.targetfiles import TargetFiles
 from bcm_jobstats.stack import targets
@@ -98,6 +98,15 @@ def test_a_missing_directory_is_lost_for_every_call(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize(("directory", "kind"), [("gone", NoFolder), ("nowhere/gone", StorageLost)])
+def test_a_directory_that_was_removed_is_told_from_storage_that_is_away(
+    tmp_path: Path, directory: str, kind: type[StorageLost]
+) -> None:
+    with pytest.raises(StorageLost) as caught:
+        TargetFiles(tmp_path / directory, STORAGE).remove(NAME)
+    assert type(caught.value) is kind
+
+
 def test_a_folder_in_the_place_of_the_file_is_told_and_left(directory: Path) -> None:
     (directory / NAME).mkdir()
     files = TargetFiles(directory, STORAGE)
@@ -129,6 +138,7 @@ print(sorted(path.name for path in directory.parent.rglob("*") if path.is_file()
     [
         ("size=64k", "true", "the file system is full\n['a.json']\n"),
         ("size=1m", 'mount -o remount,ro "$1"', "is read-only\n['a.json']\n"),
+        ("size=1m", 'rm "$1/t/a.json"; mount -o remount,ro "$1"; set -- "$1" "$2" "$REMOVE"', "False\n[]\n"),
     ],
 )
 def test_a_file_system_that_takes_nothing_keeps_what_it_has(tmp_path: Path, options: str, then: str, told: str) -> None:
@@ -141,6 +151,10 @@ def test_a_file_system_that_takes_nothing_keeps_what_it_has(tmp_path: Path, opti
         pytest.skip("no right to mount a file system")
     script = f'{made}; "$2" -c "$3" "$1/t" a.json'
     done = subprocess.run(
-        [*command, script, "-", str(tmp_path), sys.executable, INSIDE], capture_output=True, text=True, check=False
+        [*command, script, "-", str(tmp_path), sys.executable, INSIDE],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "REMOVE": INSIDE.replace('put(name, b"x" * 100_000)', "remove(name)")},
     )
     assert (done.stdout, done.stderr) == (told, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import shutil
@@ -98,3 +99,14 @@ def test_without_head_nodes_the_agent_asks_the_master(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_bytes(agent.config(made.site, made.roles(), []))
     assert load(file).heads == ("master",)
+
+
+def test_an_older_python_is_told_what_it_is(tmp_path: Path) -> None:
+    """In words that it reads, and with a status for which systemd does not start it again."""
+    source = Path(bcm_jobstats.__file__).with_name("node") / "__main__.py"
+    ast.parse(source.read_text(), feature_version=(3, 4))
+    assert f"sys.version_info < {agent.LEAST}" in source.read_text()
+    code = f"import runpy, sys; sys.version_info = (3, 8); runpy.run_path({str(source)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (agent.TOO_OLD, "", 1)
+    assert "older than 3.9" in done.stderr

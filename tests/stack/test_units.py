@@ -13,6 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from bcm_jobstats.node import main, systemd
+from bcm_jobstats.node.__main__ import TOO_OLD
+from bcm_jobstats.node.asking import PAUSE
+from bcm_jobstats.node.heads import TOTAL
+from bcm_jobstats.node.lookup import LONGEST as LOOKUP
+from bcm_jobstats.node.runner import SETTLING
 from bcm_jobstats.site import load_site
 from bcm_jobstats.stack import Stack, load_definitions
 
@@ -142,6 +148,17 @@ def test_the_role_monitor_writes_where_targets_are_and_waits_for_no_storage(moni
     assert told["ProtectHostname"] == ["no"], "else it would never see that the node was renamed"
     assert f"{ORDERS}.path" in told["Wants"][0].split() and f"{ORDERS}.path" in told["After"][0].split()
     assert f"{SWEEP}.timer" in told["Wants"][0].split()
+
+
+def test_systemd_is_more_patient_than_the_role_monitor(monitored: Path) -> None:
+    """With four head nodes, targets in two directories, and nothing that answers."""
+    told = keys(monitored, MONITOR)
+    heads = 4 * 2 * (TOTAL + LOOKUP)
+    storage = main.STORAGE_SECONDS
+    services = 3 * systemd.ASKING + systemd.CARRIED_OUT + SETTLING
+    assert heads + PAUSE + 4 * storage + services < int(told["WatchdogSec"][0])
+    assert 2 * 2 * storage < int(told["TimeoutStopSec"][0]), "each directory: what was begun before, and its own"
+    assert told["RestartPreventExitStatus"] == [str(TOO_OLD)], "it would fail alike every 30 seconds, for ever"
 
 
 def test_every_unit_is_looked_at(tree: Path) -> None:
