@@ -13,10 +13,10 @@ if sys.version_info < (3, 9):  # noqa: UP036  # said in words that an older one 
     sys.stderr.write("role-monitor: /usr/bin/python3 is older than 3.9; install a newer one in the software image\n")
     sys.exit(TOO_OLD)
 
-# Told to stop from here on, it first takes its target files away: node.signals lets it come.
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
-
-from bcm_jobstats.node.main import program  # noqa: E402
-
 if __name__ == "__main__":
+    # Told to stop from here on, it first takes its target files away: node.signals lets it come.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+
+    from bcm_jobstats.node.main import program
+
     program()

@@ -311,3 +311,9 @@ def test_one_place_that_hangs_keeps_nothing_else_from_being_done(
     assert (outcome.unknown, outcome.has, set(services.units.values())) == (None, False, {"inactive"})
     assert {problem.subject for problem in outcome.problems} == {str(node.targets)}
     assert "shared storage" in outcome.problems[0].remedy
+
+
+def test_who_imports_it_gets_signals_as_before() -> None:
+    """bcm-jobstats on a head node does, to make the program."""
+    code = "import signal, bcm_jobstats.node.__main__; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
