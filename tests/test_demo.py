@@ -12,7 +12,8 @@ TOP = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 
-def test_the_demo_tells_its_whole_story_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_tells_its_whole_story_and_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    tmp_path = tmp_path_factory.mktemp("demo")  # a short path: the daemon's socket lies below it
     command = [sys.executable, "-m", "bcm_jobstats.simulator.demo", "--nodes", "2"]
     environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "PYTHONPATH": str(TOP)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -150,9 +150,7 @@ def test_the_head_node_reconciles_by_itself_and_serves_the_targets(pod: Pod) -> 
     document = yaml.safe_load(before)
     document["targets"] = {**(document.get("targets") or {}), "every": "10s", "listen": "0.0.0.0:9089"}
     directory = pod.directory / "cm/shared/apps/jobstats/prometheus-targets"
-    labels = {"job": "node_exporter", "cluster": document.get("cluster", "slurm"), "hostname": "gone-01"}
-    stale = json.dumps([{"targets": ["gone-01:9100"], "labels": labels}])
-
+    stale = (directory / "dgx-01.json").read_text().replace("dgx-01", "gone-01")  # what a node has written
     count = len(pod.targets())
 
     def active(*units: str) -> list[str]:
