@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Optional
 
 from bcm_jobstats.deployment import Deployment
+from bcm_jobstats.monitoring.ownership import key
 from bcm_jobstats.stack import RoleSpec
 
 UP = "UP"
@@ -61,5 +62,10 @@ def _row(
 ) -> Row:
     services = {name: states.get(name, "none") for name in role.started}
     jobs = [exporter.label for exporter in role.exporters]
-    scraped = None if scrapes is None else sum(scrapes.get((node, job), False) for job in jobs)
-    return Row(node, role.name, services, (node, role.name) in registered, scraped, len(jobs))
+    answering = None if scrapes is None else scraped(node, jobs, scrapes)
+    return Row(node, role.name, services, (node, role.name) in registered, answering, len(jobs))
+
+
+def scraped(node: str, jobs: Collection[str], scrapes: Mapping[tuple[str, str], bool]) -> int:
+    """How many of the jobs Prometheus has an answer of; agents register a node by its short name in lower case."""
+    return sum(scrapes.get((node, job), False) or scrapes.get((key(node), job), False) for job in jobs)
