@@ -11,14 +11,12 @@ from pathlib import Path
 from bcm_jobstats.bcm.entities import Cluster
 from bcm_jobstats.monitoring.ownership import FOREIGN, OF, key
 from bcm_jobstats.monitoring.registry import NoDirectory, TargetFile, addresses, target_files, within
-from bcm_jobstats.monitoring.targets import COMPACT, DAMAGED, OK, STALE, Registration, Targets
+from bcm_jobstats.monitoring.targets import COMPACT, DAMAGED, OK, SHARED_LISTS, STALE, Registration, Targets
 
 SYNC = "bcm-jobstats targets sync"
 LEFT_OVER = 300.0
 """Seconds after which an unfinished file is a leftover: a node needs less than one, and a hanging server minutes."""
 BY_HAND = "Mend or remove it by hand: no node of this cluster wrote it."
-SHARED_LISTS = "roles-"
-"""How the lists begin that agents share in the staging folder (enable.mode role-monitor): they stay there."""
 OTHERS_READ, OTHERS_WRITE = stat.S_IROTH, stat.S_IWOTH
 ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
 
@@ -82,7 +80,7 @@ def _leftovers(staging: Path, now: float) -> Iterator[Finding]:
             age = now - path.lstat().st_mtime
         except OSError:  # it was finished meanwhile
             continue
-        if age > LEFT_OVER and not path.name.startswith((SHARED_LISTS, f".{SHARED_LISTS}")):
+        if age > LEFT_OVER and not path.name.startswith(SHARED_LISTS):
             cause = f"was left unfinished {age / 60:.0f} minutes ago: a node or a run was killed while it wrote"
             yield Finding("leftover", str(path), cause, f"rm {path}")
 

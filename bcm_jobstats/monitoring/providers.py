@@ -12,7 +12,7 @@ from bcm_jobstats.imaging.manifest import Manifest
 from bcm_jobstats.imaging.trees import Tree, TreeProvider
 from bcm_jobstats.monitoring import compact
 from bcm_jobstats.monitoring.registry import files_if_any
-from bcm_jobstats.monitoring.targets import Targets
+from bcm_jobstats.monitoring.targets import SHARED_LISTS, Targets
 from bcm_jobstats.plan.resource import Found, State
 from bcm_jobstats.site.noderange import fold
 from bcm_jobstats.stack.targets import STAGING
@@ -24,7 +24,6 @@ ONE_FILE = "(compact)"
 with the last role only: with another targets.read Prometheus reads it until its configuration is changed, too."""
 LISTS = "(shared lists)"
 """The name of what agents told each other beside the targets (node.sharing)."""
-OF_LISTS = ("roles-*", ".roles-*")
 
 
 class TargetsProvider:
@@ -83,7 +82,7 @@ class TargetsProvider:
         if role == ONE_FILE:
             return [self.targets.compact]
         if role == LISTS:
-            return sorted(path for pattern in OF_LISTS for path in self.targets.staging.glob(pattern))
+            return sorted(self.targets.staging.glob(f"{SHARED_LISTS}*"))
         return [file.path for file in self.targets.written() if file.role == role]
 
 

@@ -16,8 +16,8 @@ from bcm_jobstats.monitoring.ownership import FOREIGN, Ownership, key
 from bcm_jobstats.monitoring.registry import NoDirectory, TargetFile, files_if_any, stamp, target_files, within
 from bcm_jobstats.stack import Stack
 
-ROLE_MONITOR = "role-monitor"
-"""The enable.mode in which nodes register for a BCM role that is not ours."""
+SHARED_LISTS = "roles-"
+"""How the names of the lists begin that agents share in the staging folder (node.sharing)."""
 OK, DAMAGED, STALE = "ok", "damaged", "stale"
 """What a file of ours is: as it should be; not so; of a node without the role, or that BCM does not know."""
 COMPACT = "compact"
@@ -77,7 +77,7 @@ class Targets:
 
     def carriers(self, cluster: Cluster) -> Mapping[str, set[str]]:
         """Role -> the nodes that should have registered for it, by what BCM says."""
-        if self.stack.site.enable.mode == ROLE_MONITOR:
+        if self.stack.monitored:
             return {role.name: carriers_of(cluster, str(role.settings.attach.with_role)) for role in self.stack.roles()}
         return {role.name: carriers_of(cluster, role.generic, role.target_service) for role in self.stack.roles()}
 

@@ -10,6 +10,9 @@ from bcm_jobstats.errors import ExitStatus, JobstatsError
 CONFIG = Path("/etc/bcm-role-monitor/config.json")
 STATE = Path("/var/lib/bcm-role-monitor")
 RUN = Path("/run/bcm-role-monitor")
+STAGING = ".prometheus-targets.tmp"
+"""The folder beside the targets for unfinished files, as Prometheus' glob reads all in that one, and for what agents
+share; stack.targets and scripts/jobstats-target know it by the same name."""
 
 
 class BadConfig(JobstatsError):

@@ -14,14 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional, TypeVar
 
-from bcm_jobstats.node.config import Config
+from bcm_jobstats.node.config import STAGING, Config
 from bcm_jobstats.node.devices import Devices
 from bcm_jobstats.node.heads import TOTAL
 from bcm_jobstats.node.tls import Run
 
 T = TypeVar("T")
-FOLDER = ".prometheus-targets.tmp"
-"""Beside the targets; stack.targets and scripts/jobstats-target know it by the same name."""
 FORMAT = 1
 LARGEST = 1024 * 1024
 """Bytes of a list: 80,000 nodes with names such as dgx-00001. A larger one costs an agent more memory than it has."""
@@ -54,7 +52,7 @@ class Sharing:
 
     def __init__(self, config: Config, run: Run, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._config, self._run, self._clock, self._sleep = config, run, clock, sleep
-        self._folder = config.targets.parent / FOLDER
+        self._folder = config.targets.parent / STAGING
         self._file = self._lock = self._folder
         self._stale = len(config.heads) * TOTAL + SPARE
 

@@ -41,6 +41,7 @@ class _Place:
         self._patience = 0.0
 
     def run(self, what: str, function: Callable[[], T]) -> T:
+        """See Storage.run."""
         if self._left is not None and not self._left.done.wait(self._patience):
             self._patience = 0.0
             raise _lost(what)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Optional
 
 from bcm_jobstats.node import ownfiles
+from bcm_jobstats.node.config import STAGING
 from bcm_jobstats.node.ports import NoFolder, StorageLost
 from bcm_jobstats.node.storage import Storage
 
-STAGING = ".prometheus-targets.tmp"
-"""The folder of unfinished files (stack.targets): next to that of the targets, all of which Prometheus' glob reads."""
 MOST = 1 << 20
 """Bytes that are read of a target file, which has a few hundred."""
 MISSING = "Is shared storage mounted? bcm-jobstats apply creates the folder."

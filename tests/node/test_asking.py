@@ -7,7 +7,6 @@ import json
 import os
 import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
@@ -15,26 +14,15 @@ import pytest
 
 from bcm_jobstats.node.agent import LATEST, SOONEST
 from bcm_jobstats.node.asking import SHARE, BcmRoles
+from bcm_jobstats.node.config import STAGING
 from bcm_jobstats.node.devices import Devices
 from bcm_jobstats.node.ports import StorageLost, Unknown
-from bcm_jobstats.node.sharing import FOLDER, FRESH, Sharing
-from tests.bcm.https import Server, serving, text
-from tests.node import tlshead
+from bcm_jobstats.node.sharing import FRESH, Sharing
+from tests.bcm.https import Server, text
 from tests.node.tlshead import config, directly, listed, port, says
 
 T = TypeVar("T")
 INTERVAL = 60.0
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tlshead.prepare(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
-def listening(files: Path) -> Iterator[Server]:
-    with serving(files) as server:
-        yield server
 
 
 class World:
@@ -76,12 +64,12 @@ class World:
         return agents
 
     def lists(self) -> list[Path]:
-        return sorted((self.folder / FOLDER).glob("*.json"))
+        return sorted((self.folder / STAGING).glob("*.json"))
 
 
 @pytest.fixture
 def world(files: Path, tmp_path: Path, listening: Server) -> World:
-    (tmp_path / FOLDER).mkdir()
+    (tmp_path / STAGING).mkdir()
     return World(files, tmp_path, listening)
 
 
@@ -143,7 +131,7 @@ def test_bcm_that_falls_silent_after_it_took_a_role_takes_none(world: World) -> 
     world.server.says(says(listed(a=[], b=[])), text(b"", 503))
     with pytest.raises(Unknown, match="503"):
         agent.has("a", True)
-    assert [file.suffix for file in (world.folder / FOLDER).iterdir()] == []
+    assert [file.suffix for file in (world.folder / STAGING).iterdir()] == []
 
 
 @pytest.mark.parametrize("has", [True, False])
@@ -213,7 +201,7 @@ def test_bcms_silence_is_everybodys(world: World) -> None:
         with pytest.raises(Unknown, match="HTTP status 503"):
             agent.has("a", True)
     assert world.asked == 3 and world.slept == 0
-    assert [file.suffix for file in (world.folder / FOLDER).iterdir()] == [".json"]
+    assert [file.suffix for file in (world.folder / STAGING).iterdir()] == [".json"]
 
 
 @pytest.mark.parametrize(("age", "asked"), [(0.9, 0), (1.1, 1)])
@@ -301,7 +289,7 @@ def test_a_slow_head_is_not_asked_by_everybody(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: float
 ) -> None:
     """Sixty agents for three intervals, after one in which each of them learns something of its own."""
-    (tmp_path / FOLDER).mkdir()
+    (tmp_path / STAGING).mkdir()
     clock, chance, hosts = Time(), random.Random(3), [f"n{number}" for number in range(60)]
     heads, begun, polls = SlowHeads(clock, takes, Devices(dict.fromkeys(hosts, True))), clock.now, [0, 0]
     settings = config(files, 1, share=True, check_interval=INTERVAL, targets=tmp_path / "targets")
@@ -364,7 +352,7 @@ def test_without_sharing_nothing_is_written_and_bcm_is_asked_each_time(world: Wo
     for known in (None, True, True):
         assert agent.has("a", known) is True
         assert world.asked == 1
-    assert list((world.folder / FOLDER).iterdir()) == []
+    assert list((world.folder / STAGING).iterdir()) == []
 
 
 @pytest.mark.parametrize("hanging", ["hangs", "away", "read-only"])
@@ -380,11 +368,11 @@ def test_bcm_is_asked_while_storage_is_out_of_order(world: World, hanging: str) 
     agent.has("a", None)
     broken[0] = True
     if hanging == "away":
-        (world.folder / FOLDER).rename(world.folder / "gone")
+        (world.folder / STAGING).rename(world.folder / "gone")
         world.folder = world.folder / "gone"
     elif hanging == "read-only":
-        (world.folder / FOLDER).rmdir()
-        (world.folder / FOLDER).touch()
+        (world.folder / STAGING).rmdir()
+        (world.folder / STAGING).touch()
     assert world.asked == 1
     for _ in range(2):
         assert agent.has("a", True) is True

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
@@ -32,17 +31,6 @@ T = TypeVar("T")
 LIST = listed(node_1=["slurmclient"], node_2=[])
 FOUND = {"bcm-head": False, "node-1": True, "node-2": False}
 WHOLE = json.dumps(LIST).encode()
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tlshead.prepare(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture(scope="module")
-def listening(files: Path) -> Iterator[Server]:
-    with serving(files) as server:
-        yield server
 
 
 @pytest.fixture

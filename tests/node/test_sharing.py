@@ -10,11 +10,11 @@ from typing import Any, Callable, TypeVar
 
 import pytest
 
-from bcm_jobstats.node.config import Config
+from bcm_jobstats.node.config import STAGING, Config
 from bcm_jobstats.node.devices import Devices
 from bcm_jobstats.node.heads import TOTAL
 from bcm_jobstats.node.ports import StorageLost
-from bcm_jobstats.node.sharing import FOLDER, LARGEST, MINE, NOBODYS, SPARE, STEP, THEIRS, Sharing
+from bcm_jobstats.node.sharing import LARGEST, MINE, NOBODYS, SPARE, STEP, THEIRS, Sharing
 from bcm_jobstats.stack import targets
 from tests.node.tlshead import directly
 
@@ -44,12 +44,12 @@ class Agent:
 
 @pytest.fixture
 def agents(tmp_path: Path) -> tuple[Agent, Agent]:
-    (tmp_path / FOLDER).mkdir()
+    (tmp_path / STAGING).mkdir()
     return Agent(tmp_path), Agent(tmp_path)
 
 
 def files(tmp_path: Path) -> list[Path]:
-    return sorted((tmp_path / FOLDER).iterdir())
+    return sorted((tmp_path / STAGING).iterdir())
 
 
 def aged(file: Path, age: float = 0.0) -> None:
@@ -58,7 +58,7 @@ def aged(file: Path, age: float = 0.0) -> None:
 
 
 def test_the_folder_is_that_of_unfinished_targets() -> None:
-    assert FOLDER == targets.STAGING
+    assert STAGING == targets.STAGING
 
 
 def test_what_one_publishes_another_reads(agents: tuple[Agent, Agent], tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_nobody_is_waited_for_who_failed(agents: tuple[Agent, Agent]) -> None:
                                        {"authority": "y"}], ids=str)  # fmt: skip
 def test_only_those_share_who_ask_the_same(tmp_path: Path, differing: dict[str, Any]) -> None:
     """Heads of two clusters on one storage may well have one name: their authorities differ."""
-    (tmp_path / FOLDER).mkdir()
+    (tmp_path / STAGING).mkdir()
     Agent(tmp_path, **differing).sharing.publish("a", NOW, DEVICES)
     assert Agent(tmp_path).sharing.read() is None
     assert Agent(tmp_path, **differing).sharing.read()

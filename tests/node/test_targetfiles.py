@@ -11,7 +11,7 @@ from typing import Callable
 import pytest
 
 from bcm_jobstats import data
-from bcm_jobstats.node import targetfiles
+from bcm_jobstats.node.config import STAGING
 from bcm_jobstats.node.ports import NoFolder, StorageLost
 from bcm_jobstats.node.storage import Storage
 from bcm_jobstats.node.targetfiles import TargetFiles
@@ -55,7 +55,7 @@ def test_what_is_equal_is_not_written_again_by_it_or_the_script(directory: Path,
     subprocess.run(["/bin/bash", str(script), "register", str(template), str(directory), "dgx-01"], check=True)
     files.put(NAME, CONTENT)
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert targetfiles.STAGING == targets.STAGING
+    assert STAGING == targets.STAGING
 
 
 @pytest.mark.parametrize("there", ["text", "longer", "link", "dangling", "pipe"])
